@@ -1,0 +1,444 @@
+// The batch: a table over bytes (README, "The batch"). Source bytes stay where they were read; a cell is a span of
+// them, a number, or a code into a small dictionary. Nothing is decoded until somebody asks.
+
+import { isUtf8 } from 'node:buffer';
+import { buffers } from './buffers.ts';
+import {
+  ABSENT,
+  BYTES,
+  CODE,
+  Column,
+  type Dictionary,
+  DOUBLE,
+  ESCAPED,
+  FALSE,
+  HELD,
+  INT,
+  NESTED,
+  NUMBER,
+  TEXT,
+  TRUE,
+} from './column.ts';
+import { type AnyValue, type Attributes, type LogRecord, severityText } from './record.ts';
+import { parsedTime, parseTime, toWords, words } from './time.ts';
+
+/** What the bytes rowStart..rowEnd of a row are. */
+export type RowSource = 'line' | 'als' | 'otlp' | 'none';
+
+const nothing: Set<Column> = new Set();
+const noFacts: Attributes = Object.freeze({});
+
+/** Free columns by capacity (a power of two): a column costs 9 bytes per row, which page faults make dear. */
+const freeColumns = new Map<number, Column[]>();
+const freeColumnsMax = 256;
+
+function takeColumn(name: string, capacity: number): Column {
+  const column = freeColumns.get(capacity)?.pop();
+  if (column === undefined) return new Column(name, capacity);
+  column.name = name;
+  column.dictionary = undefined;
+  column.kind.fill(ABSENT);
+  return column;
+}
+
+function giveColumn(column: Column): void {
+  let free = freeColumns.get(column.capacity);
+  if (free === undefined) {
+    free = [];
+    freeColumns.set(column.capacity, free);
+  }
+  if (free.length < freeColumnsMax) free.push(column);
+}
+
+/**
+ * Rows over one chunk of bytes. A receiver makes it, processors add columns and narrow the selection, exporters read.
+ * Rows keep the order in which they were read. `keep` moves nothing. A cell that is ABSENT says that the record has no
+ * such field. Only the receiver that made a batch releases it, after `deliver` has resolved.
+ */
+export class Batch {
+  /** Source bytes, with `slackBytes` readable beyond `length` (buffers.ts). */
+  bytes: Buffer;
+  /** Bytes of `bytes` that hold data. */
+  length: number;
+  readonly capacity: number;
+  rows = 0;
+  /** The span of a row's source: the line without framing and newline, or the protobuf message of an entry. */
+  readonly rowStart: Int32Array;
+  readonly rowEnd: Int32Array;
+  source: RowSource = 'line';
+  /** The selected rows, ascending: selection[0 .. count). Until something is dropped, all rows. */
+  selection: Int32Array;
+  count = 0;
+  /** Fields in the order in which they are exported as attributes. */
+  readonly columns: Column[] = [];
+  /** Record fields that are no attributes. Undefined: see the reading methods for what then holds. */
+  time: Column | undefined = undefined;
+  severity: Column | undefined = undefined;
+  body: Column | undefined = undefined;
+  traceId: Column | undefined = undefined;
+  spanId: Column | undefined = undefined;
+  /** When the bytes were read, in milliseconds since 1970: OpenTelemetry's observed time. */
+  observedMs = 0;
+  /** Facts about where the records come from: pod, node, service. Per row only after a merge (`resourceOf`). */
+  resources: Attributes[] = [noFacts];
+  resourceOf: Uint16Array | undefined = undefined;
+  /** Attributes that every row of the batch has: file path, peer address. Columns of the same name win. */
+  attributes: Attributes = noFacts;
+  /** Values that slow paths had to make, for HELD cells. */
+  held: AnyValue[] = [];
+  #byName: Map<string, Column> | undefined = undefined;
+  #utf8: boolean | undefined = undefined;
+  /** Columns that belong to the batch this one was forked from. */
+  #borrowed: Set<Column> = nothing;
+  #parent: Batch | undefined = undefined;
+
+  /** A batch of at most `rows` rows over `bytes`; the receiver fills rowStart, rowEnd, then calls `filled`. */
+  constructor(bytes: Buffer, length: number, rows: number) {
+    this.bytes = bytes;
+    this.length = length;
+    this.capacity = Math.max(64, 2 ** Math.ceil(Math.log2(Math.max(1, rows))));
+    this.rowStart = new Int32Array(this.capacity);
+    this.rowEnd = new Int32Array(this.capacity);
+    this.selection = new Int32Array(this.capacity);
+  }
+
+  /** A batch whose bytes come from the pool: copies `source`. For tests and low-volume receivers. */
+  static ofLines(lines: readonly (string | Uint8Array)[]): Batch {
+    const parts = lines.map((line) => (typeof line === 'string' ? Buffer.from(line) : line));
+    const length = parts.reduce((sum, part) => sum + part.length + 1, 0);
+    const bytes = buffers.take(length);
+    const batch = new Batch(bytes, length, parts.length);
+    let at = 0;
+    for (const part of parts) {
+      bytes.set(part, at);
+      batch.addRow(at, at + part.length);
+      at += part.length;
+      bytes[at++] = 10;
+    }
+    return batch;
+  }
+
+  get resource(): Attributes {
+    return this.resources[0] ?? noFacts;
+  }
+
+  set resource(facts: Attributes) {
+    this.resources = [facts];
+    this.resourceOf = undefined;
+  }
+
+  /** Appends a row and selects it. The caller respects `capacity`. */
+  addRow(start: number, end: number): number {
+    const row = this.rows++;
+    this.rowStart[row] = start;
+    this.rowEnd[row] = end;
+    this.selection[this.count++] = row;
+    return row;
+  }
+
+  /** A new column, after the others, all cells ABSENT. The name must be new. */
+  addColumn(name: string): Column {
+    const column = takeColumn(name, this.capacity);
+    this.columns.push(column);
+    this.#byName?.set(name, column);
+    return column;
+  }
+
+  /** A column that is no attribute (time, severity, body): the caller assigns it to its field. */
+  recordColumn(name: string): Column {
+    return takeColumn(name, this.capacity);
+  }
+
+  /** A new column of codes in `dictionary`. */
+  addCodes(name: string, dictionary: Dictionary): Column {
+    const column = this.addColumn(name);
+    column.dictionary = dictionary;
+    return column;
+  }
+
+  /** The column of a name, if any row may have that field. */
+  column(name: string): Column | undefined {
+    let byName = this.#byName;
+    if (byName === undefined) {
+      byName = new Map();
+      for (const column of this.columns) byName.set(column.name, column);
+      this.#byName = byName;
+    }
+    return byName.get(name);
+  }
+
+  /**
+   * The column of a name for writing: made when missing, copied when it is shared with another fork, so that what is
+   * written is seen by this batch only.
+   */
+  ownColumn(name: string): Column {
+    const column = this.column(name);
+    if (column === undefined) return this.addColumn(name);
+    if (!this.#borrowed.has(column)) return column;
+    const index = this.columns.indexOf(column);
+    const own = takeColumn(name, this.capacity);
+    own.kind.set(column.kind);
+    own.a.set(column.a);
+    own.b.set(column.b);
+    own.dictionary = column.dictionary;
+    this.columns[index] = own;
+    this.#borrowed.delete(column);
+    this.#byName?.set(name, own);
+    return own;
+  }
+
+  /** Takes a column out of the record. Its cells are no longer exported. */
+  removeColumn(name: string): void {
+    const column = this.column(name);
+    if (column === undefined) return;
+    this.columns.splice(this.columns.indexOf(column), 1);
+    this.#byName?.delete(name);
+  }
+
+  /** Narrows the selection to the rows for which `keeps` is true. */
+  keep(keeps: (row: number) => boolean): void {
+    const selection = this.selection;
+    let kept = 0;
+    for (let i = 0; i < this.count; i++) {
+      const row = selection[i]!;
+      if (keeps(row)) selection[kept++] = row;
+    }
+    this.count = kept;
+  }
+
+  /**
+   * A second view of the same rows with its own selection and column list: bytes and existing columns are shared and
+   * must not be written (`ownColumn` copies). It lives no longer than this batch.
+   */
+  fork(): Batch {
+    return new Batch(this.bytes, this.length, 1).#adopt(this);
+  }
+
+  #adopt(parent: Batch): Batch {
+    const fork = this as Mutable<Batch>;
+    fork.capacity = parent.capacity;
+    fork.rowStart = parent.rowStart;
+    fork.rowEnd = parent.rowEnd;
+    fork.rows = parent.rows;
+    fork.selection = parent.selection.slice();
+    fork.count = parent.count;
+    fork.source = parent.source;
+    for (const column of parent.columns) this.columns.push(column);
+    this.#borrowed = new Set(parent.columns);
+    fork.time = parent.time;
+    fork.severity = parent.severity;
+    fork.body = parent.body;
+    fork.traceId = parent.traceId;
+    fork.spanId = parent.spanId;
+    fork.observedMs = parent.observedMs;
+    fork.resources = parent.resources;
+    fork.resourceOf = parent.resourceOf;
+    fork.attributes = parent.attributes;
+    fork.held = parent.held.slice();
+    this.#parent = parent;
+    return this;
+  }
+
+  /** Gives bytes and columns back to their pools. The batch must not be used afterwards. */
+  release(): void {
+    for (const column of this.columns) if (!this.#borrowed.has(column)) giveColumn(column);
+    this.columns.length = 0;
+    this.#byName = undefined;
+    if (this.#parent === undefined) buffers.give(this.bytes);
+  }
+
+  /** Bytes of memory that the batch keeps alive, roughly. */
+  get footprint(): number {
+    return this.bytes.length + (this.columns.length + 3) * this.capacity * 9;
+  }
+
+  /** Whether all source bytes are valid UTF-8. When not, TEXT cells have to be checked one by one. */
+  get isUtf8(): boolean {
+    this.#utf8 ??= isUtf8(this.bytes.subarray(0, this.length));
+    return this.#utf8;
+  }
+
+  /** A HELD cell: any value, for slow paths. */
+  setValue(column: Column, row: number, value: AnyValue | undefined): void {
+    if (value === undefined || value === null) column.clear(row);
+    else if (typeof value === 'boolean') column.setBoolean(row, value);
+    else if (typeof value === 'number' && Number.isSafeInteger(value)) column.setInt(row, value);
+    else if (typeof value === 'number') column.setDouble(row, value);
+    else if (typeof value === 'bigint') column.setBigInt(row, value);
+    else {
+      column.kind[row] = HELD;
+      column.a[row] = this.held.length;
+      this.held.push(value);
+    }
+  }
+
+  /** The value of a cell, decoded; undefined when the row has none. Invalid UTF-8 becomes U+FFFD. */
+  value(column: Column | undefined, row: number): AnyValue | undefined {
+    if (column === undefined) return undefined;
+    const a = column.a[row]!;
+    const b = column.b[row]!;
+    switch (column.kind[row]) {
+      case TEXT:
+        return this.bytes.utf8Slice(a, b);
+      case ESCAPED:
+        return unescapeJson(this.bytes, a, b);
+      case NUMBER:
+        return numberOf(this.bytes.latin1Slice(a, b));
+      case TRUE:
+        return true;
+      case FALSE:
+        return false;
+      case NESTED:
+        return parseNested(this.bytes.utf8Slice(a, b));
+      case INT: {
+        const value = column.intAt(row);
+        return Number.isSafeInteger(value) ? value : column.bigIntAt(row);
+      }
+      case DOUBLE:
+        return column.doubleAt(row);
+      case CODE:
+        return column.dictionary?.values[a];
+      case HELD:
+        return this.held[a];
+      case BYTES:
+        return Uint8Array.prototype.slice.call(this.bytes, a, b);
+      default:
+        return undefined;
+    }
+  }
+
+  /** The text of a cell as a person would write it; undefined when the row has none. Lists join with a comma. */
+  text(column: Column | undefined, row: number): string | undefined {
+    if (column === undefined) return undefined;
+    const kind = column.kind[row]!;
+    if (kind === TEXT) return this.bytes.utf8Slice(column.a[row]!, column.b[row]!);
+    if (kind === NUMBER || kind === NESTED) {
+      return this.bytes.utf8Slice(column.a[row]!, column.b[row]!);
+    }
+    const value = this.value(column, row);
+    return value === undefined || value === null ? undefined : textOf(value);
+  }
+
+  /** The number of a cell; NaN when it holds none. Text that spells a number counts, as in Istio's older JSON. */
+  number(column: Column | undefined, row: number): number {
+    if (column === undefined) return Number.NaN;
+    const kind = column.kind[row]!;
+    if (kind === NUMBER || kind === TEXT) {
+      const bytes = this.bytes;
+      const end = column.b[row]!;
+      let at = column.a[row]!;
+      if (end - at <= 15 && end > at) {
+        let value = 0;
+        for (; at < end; at++) {
+          const digit = bytes[at]! - 48;
+          if (digit < 0 || digit > 9) break;
+          value = value * 10 + digit;
+        }
+        if (at === end) return value;
+      }
+      const text = bytes.latin1Slice(column.a[row]!, end).trim();
+      return text === '' ? Number.NaN : Number(text);
+    }
+    if (kind === INT) return column.intAt(row);
+    if (kind === DOUBLE) return column.doubleAt(row);
+    if (kind === CODE || kind === HELD) {
+      const value = this.value(column, row);
+      return typeof value === 'number' || typeof value === 'bigint' ? Number(value) : Number.NaN;
+    }
+    return Number.NaN;
+  }
+
+  /** The time of a row as nanoseconds in `words` (time.ts). False when it has none. */
+  timeWords(row: number): boolean {
+    const column = this.time;
+    if (column === undefined) return false;
+    const kind = column.kind[row]!;
+    if (kind === INT) {
+      words.low = column.a[row]!;
+      words.high = column.b[row]!;
+      return true;
+    }
+    if (kind === TEXT && parseTime(this.bytes, column.a[row]!, column.b[row]!)) {
+      toWords(parsedTime.seconds, parsedTime.nanos);
+      return true;
+    }
+    return false;
+  }
+
+  /** The source line of a row, decoded. Only for batches whose source is 'line'. */
+  line(row: number): string {
+    return this.bytes.utf8Slice(this.rowStart[row]!, this.rowEnd[row]!);
+  }
+
+  /** One row as a plain OpenTelemetry record: for adapters and tests, not for the hot path. */
+  record(row: number): LogRecord {
+    const attributes: Record<string, AnyValue> = { ...this.attributes };
+    for (const column of this.columns) {
+      const value = this.value(column, row);
+      if (value !== undefined) attributes[column.name] = value;
+    }
+    const time = this.timeWords(row)
+      ? (BigInt(words.high) << 32n) | BigInt(words.low >>> 0)
+      : undefined;
+    const severity = this.severity === undefined ? Number.NaN : this.number(this.severity, row);
+    return {
+      time,
+      observedTime: BigInt(Math.round(this.observedMs * 1000)) * 1000n,
+      severityNumber: Number.isNaN(severity) ? undefined : severity,
+      severityText: Number.isNaN(severity) ? undefined : severityText(severity),
+      body: this.bodyValue(row),
+      attributes,
+      resource: this.resources[this.resourceOf?.[row] ?? 0] ?? noFacts,
+      traceId: this.text(this.traceId, row),
+      spanId: this.text(this.spanId, row),
+    };
+  }
+
+  /** The body of a row: the cell of `body`, or, while nothing has parsed the batch, its line. */
+  bodyValue(row: number): AnyValue | undefined {
+    if (this.body !== undefined) return this.value(this.body, row);
+    return this.source === 'line' ? this.line(row) : undefined;
+  }
+}
+
+type Mutable<T> = { -readonly [K in keyof T]: T[K] };
+
+function unescapeJson(bytes: Buffer, start: number, end: number): string {
+  const text = bytes.utf8Slice(start, end);
+  try {
+    return JSON.parse(`"${text}"`) as string;
+  } catch {
+    // A scanner let an invalid escape pass: the text as written says more than nothing.
+    return text;
+  }
+}
+
+function numberOf(text: string): AnyValue {
+  const value = Number(text);
+  if (Number.isSafeInteger(value) || !/^-?\d+$/.test(text)) return value;
+  return BigInt(text);
+}
+
+function parseNested(text: string): AnyValue {
+  try {
+    return JSON.parse(text) as AnyValue;
+  } catch {
+    return text;
+  }
+}
+
+/** A value as text: lists join with a comma, maps are compact JSON, bytes are base64. */
+export function textOf(value: AnyValue): string {
+  if (typeof value === 'string') return value;
+  if (value instanceof Uint8Array) return Buffer.from(value).toString('base64');
+  if (Array.isArray(value)) return value.map((item) => textOf(item as AnyValue)).join(',');
+  if (typeof value === 'object') return JSON.stringify(value, jsonSafe);
+  return String(value);
+}
+
+/** A JSON.stringify replacer for AnyValue: bigints become strings as in OTLP/JSON, bytes become base64. */
+export function jsonSafe(_key: string, value: unknown): unknown {
+  if (typeof value === 'bigint') return value.toString();
+  if (value instanceof Uint8Array) return Buffer.from(value).toString('base64');
+  return value;
+}
