@@ -1,0 +1,152 @@
+// A growing buffer and the JSON pieces that are copied into it from source bytes. Lengths are not known beforehand, so
+// every piece reserves its worst case first. Typed arrays are read with `!` as in column.ts.
+
+import { slackBytes } from '../pipeline/buffers.ts';
+
+/** Bytes being put together. What `bytes()` returns is valid until the next `reset`. */
+export class ByteWriter {
+  buffer: Buffer;
+  view: DataView;
+  at = 0;
+
+  constructor(size = 1 << 16) {
+    this.buffer = Buffer.allocUnsafeSlow(size);
+    this.view = new DataView(this.buffer.buffer);
+  }
+
+  reset(): void {
+    this.at = 0;
+  }
+
+  /** Makes room for `count` more bytes and the slack that word copies write beyond them. */
+  reserve(count: number): void {
+    const needed = this.at + count + slackBytes;
+    if (needed <= this.buffer.length) return;
+    const grown = Buffer.allocUnsafeSlow(Math.max(needed, this.buffer.length * 2));
+    this.buffer.copy(grown, 0, 0, this.at);
+    this.buffer = grown;
+    this.view = new DataView(grown.buffer);
+  }
+
+  byte(value: number): void {
+    this.reserve(1);
+    this.buffer[this.at++] = value;
+  }
+
+  put(piece: Uint8Array): void {
+    this.reserve(piece.length);
+    const buffer = this.buffer;
+    let at = this.at;
+    if (piece.length < 48) for (let i = 0; i < piece.length; i++) buffer[at++] = piece[i]!;
+    else {
+      buffer.set(piece, at);
+      at += piece.length;
+    }
+    this.at = at;
+  }
+
+  /** Text as UTF-8. */
+  text(value: string): void {
+    this.reserve(value.length * 3);
+    this.at += this.buffer.utf8Write(value, this.at);
+  }
+
+  /** Bytes start..end of `source`, unchanged. `view` looks at the same memory and has slack beyond the end. */
+  span(source: Buffer, view: DataView, start: number, end: number): void {
+    const count = end - start;
+    this.reserve(count);
+    if (count > 96) source.copy(this.buffer, this.at, start, end);
+    else {
+      const target = this.view;
+      for (let i = 0; i < count; i += 4) {
+        target.setInt32(this.at + i, view.getInt32(start + i, true), true);
+      }
+    }
+    this.at += count;
+  }
+
+  /** The bytes as a JSON string with its quotes, escaped where JSON demands it. The source must be valid UTF-8. */
+  jsonSpan(source: Buffer, view: DataView, start: number, end: number): void {
+    this.reserve((end - start) * 6 + 2);
+    const target = this.view;
+    let at = this.at;
+    this.buffer[at++] = 34;
+    let i = start;
+    for (; i + 4 <= end; i += 4) {
+      const word = view.getInt32(i, true);
+      if (hasSpecial(word)) break;
+      target.setInt32(at, word, true);
+      at += 4;
+    }
+    at = this.#escaped(source, i, end, at);
+    this.buffer[at++] = 34;
+    this.at = at;
+  }
+
+  #escaped(source: Buffer, start: number, end: number, from: number): number {
+    const buffer = this.buffer;
+    let at = from;
+    for (let i = start; i < end; i++) {
+      const c = source[i]!;
+      if (c >= 32 && c !== 34 && c !== 92) buffer[at++] = c;
+      else at = putEscape(buffer, at, c);
+    }
+    return at;
+  }
+
+  /** A non-negative integer below 2^53 in decimal. */
+  digits(value: number): void {
+    this.reserve(20);
+    let count = 1;
+    for (let rest = value; rest >= 10; rest = Math.floor(rest / 10)) count++;
+    let rest = value;
+    for (let i = this.at + count - 1; i >= this.at; i--) {
+      const next = Math.floor(rest / 10);
+      this.buffer[i] = 48 + (rest - next * 10);
+      rest = next;
+    }
+    this.at += count;
+  }
+
+  bytes(): Buffer {
+    return this.buffer.subarray(0, this.at);
+  }
+}
+
+/** Whether one of the four bytes is a quote, a backslash or a control character. */
+function hasSpecial(word: number): boolean {
+  const quote = word ^ 0x22222222;
+  const slash = word ^ 0x5c5c5c5c;
+  const found =
+    ((quote - 0x01010101) & ~quote) |
+    ((slash - 0x01010101) & ~slash) |
+    ((word - 0x20202020) & ~word);
+  return (found & 0x80808080) !== 0;
+}
+
+const hex = '0123456789abcdef';
+const shortEscapes = new Map([
+  [8, 98],
+  [9, 116],
+  [10, 110],
+  [12, 102],
+  [13, 114],
+  [34, 34],
+  [92, 92],
+]);
+
+function putEscape(buffer: Buffer, from: number, c: number): number {
+  let at = from;
+  buffer[at++] = 92;
+  const short = shortEscapes.get(c);
+  if (short !== undefined) {
+    buffer[at++] = short;
+    return at;
+  }
+  buffer[at++] = 117;
+  buffer[at++] = 48;
+  buffer[at++] = 48;
+  buffer[at++] = hex.charCodeAt(c >> 4);
+  buffer[at++] = hex.charCodeAt(c & 15);
+  return at;
+}
