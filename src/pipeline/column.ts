@@ -128,6 +128,12 @@ export class Dictionary {
     return code;
   }
 
+  /** Adds a value under the next code even if it is known: for copies, whose codes must not change. */
+  append(value: AnyValue): void {
+    this.#codes.set(value, this.values.length);
+    this.values.push(value);
+  }
+
   get size(): number {
     return this.values.length;
   }

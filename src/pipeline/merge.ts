@@ -1,0 +1,202 @@
+// Several small batches as one, so that an export carries more than a handful of records.
+
+import { Batch } from './batch.ts';
+import { buffers } from './buffers.ts';
+import {
+  ABSENT,
+  BYTES,
+  CODE,
+  type Column,
+  Dictionary,
+  ESCAPED,
+  HELD,
+  NESTED,
+  NUMBER,
+  TEXT,
+} from './column.ts';
+import type { Attributes } from './record.ts';
+
+/** Kinds whose words are positions in the batch's bytes. */
+const isSpan = new Uint8Array(16);
+for (const kind of [TEXT, ESCAPED, NUMBER, NESTED, BYTES]) isSpan[kind] = 1;
+
+const recordFields = ['time', 'severity', 'body', 'traceId', 'spanId'] as const;
+
+/**
+ * A new batch with the selected rows of all batches, in order. Resources stay apart per row; attributes that differ
+ * become columns. The batches must have the same source; they are only read.
+ */
+export function mergeBatches(batches: readonly Batch[]): Batch {
+  const length = batches.reduce((sum, batch) => sum + batch.length, 0);
+  const rows = batches.reduce((sum, batch) => sum + batch.count, 0);
+  const merged = new Batch(buffers.take(length), length, rows);
+  merged.source = batches[0]?.source ?? 'none';
+  merged.observedMs = batches[0]?.observedMs ?? 0;
+  mergeResources(merged, batches);
+  const bodies = batches.some(({ body }) => body !== undefined);
+  let base = 0;
+  let firstRow = 0;
+  for (const batch of batches) {
+    batch.bytes.copy(merged.bytes, base, 0, batch.length);
+    for (let i = 0; i < batch.count; i++) {
+      const row = batch.selection[i]!;
+      merged.addRow(batch.rowStart[row]! + base, batch.rowEnd[row]! + base);
+    }
+    copyColumns(merged, batch, { base, firstRow, held: merged.held.length, bodies });
+    for (const value of batch.held) merged.held.push(value);
+    base += batch.length;
+    firstRow += batch.count;
+  }
+  mergeAttributes(merged, batches);
+  return merged;
+}
+
+type Offsets = {
+  readonly base: number;
+  readonly firstRow: number;
+  readonly held: number;
+  /** Whether any of the batches has a body column: then all rows need one. */
+  readonly bodies: boolean;
+};
+
+function copyColumns(merged: Batch, batch: Batch, offsets: Offsets): void {
+  for (const column of batch.columns) {
+    copyColumn(batch, column, merged.column(column.name) ?? merged.addColumn(column.name), offsets);
+  }
+  for (const field of recordFields) {
+    const column = field === 'body' && offsets.bodies ? bodyOf(batch) : batch[field];
+    if (column === undefined) continue;
+    // Time and others often are attributes too: sharing the target keeps them one column.
+    const shared = batch.columns.includes(column) ? merged.column(column.name) : undefined;
+    if (shared !== undefined && (merged[field] === undefined || merged[field] === shared)) {
+      merged[field] = shared;
+      continue;
+    }
+    if (merged[field] === undefined || merged.columns.includes(merged[field])) {
+      const own = merged.recordColumn(field);
+      const earlier = merged[field];
+      if (earlier !== undefined) copyCells(earlier, own);
+      merged[field] = own;
+    }
+    copyColumn(batch, column, merged[field], offsets);
+  }
+}
+
+/** The body column of a batch; for one that nothing has parsed, its lines. */
+function bodyOf(batch: Batch): Column | undefined {
+  if (batch.body !== undefined || batch.source !== 'line') return batch.body;
+  const lines = batch.recordColumn('body');
+  for (let i = 0; i < batch.count; i++) {
+    const row = batch.selection[i]!;
+    lines.setSpan(row, TEXT, batch.rowStart[row]!, batch.rowEnd[row]!);
+  }
+  return lines;
+}
+
+function copyCells(from: Column, to: Column): void {
+  to.kind.set(from.kind);
+  to.a.set(from.a);
+  to.b.set(from.b);
+  to.dictionary = from.dictionary;
+}
+
+function copyColumn(batch: Batch, from: Column, to: Column, offsets: Offsets): void {
+  const { base, firstRow, held } = offsets;
+  const codes = from.dictionary === undefined ? undefined : codesFor(from.dictionary, to);
+  for (let i = 0; i < batch.count; i++) {
+    const row = batch.selection[i]!;
+    const kind = from.kind[row]!;
+    if (kind === ABSENT) continue;
+    const target = firstRow + i;
+    to.kind[target] = kind;
+    if (isSpan[kind] === 1) {
+      to.a[target] = from.a[row]! + base;
+      to.b[target] = from.b[row]! + base;
+    } else if (kind === HELD) to.a[target] = from.a[row]! + held;
+    else if (kind === CODE && codes !== undefined) to.a[target] = codes(from.a[row]!);
+    else {
+      to.a[target] = from.a[row]!;
+      to.b[target] = from.b[row]!;
+    }
+  }
+}
+
+/** How codes of `from` are spelled in the target column, whose dictionary may be another one. */
+function codesFor(from: Dictionary, to: Column): ((code: number) => number) | undefined {
+  if (to.dictionary === undefined || to.dictionary === from) {
+    to.dictionary = from;
+    return undefined;
+  }
+  // A dictionary that other batches share must not grow here: the first difference makes a copy.
+  if (!mergedDictionaries.has(to.dictionary)) {
+    const copy = new Dictionary();
+    for (const value of to.dictionary.values) copy.append(value);
+    mergedDictionaries.add(copy);
+    to.dictionary = copy;
+  }
+  const target = to.dictionary;
+  const known = new Map<number, number>();
+  return (code) => {
+    let translated = known.get(code);
+    if (translated === undefined) {
+      translated = target.code(from.values[code] ?? null);
+      known.set(code, translated);
+    }
+    return translated;
+  };
+}
+
+const mergedDictionaries = new WeakSet<Dictionary>();
+
+function mergeResources(merged: Batch, batches: readonly Batch[]): void {
+  const resources: Attributes[] = [];
+  const indexes = new Map<Attributes, number>();
+  const byText = new Map<string, number>();
+  const of = new Uint16Array(merged.capacity);
+  const indexOf = (resource: Attributes): number => {
+    let index = indexes.get(resource);
+    if (index !== undefined) return index;
+    const text = JSON.stringify(resource, (_, value) =>
+      typeof value === 'bigint' ? `${value}n` : value,
+    );
+    index = byText.get(text);
+    if (index === undefined) {
+      index = resources.length;
+      resources.push(resource);
+      byText.set(text, index);
+    }
+    indexes.set(resource, index);
+    return index;
+  };
+  let target = 0;
+  for (const batch of batches) {
+    for (let i = 0; i < batch.count; i++) {
+      const own = batch.resourceOf?.[batch.selection[i]!] ?? 0;
+      of[target++] = indexOf(batch.resources[own] ?? batch.resource);
+    }
+  }
+  merged.resources = resources;
+  merged.resourceOf = resources.length > 1 ? of : undefined;
+}
+
+function mergeAttributes(merged: Batch, batches: readonly Batch[]): void {
+  const first = batches[0]?.attributes ?? {};
+  const text = JSON.stringify(first);
+  const same = batches.every(
+    ({ attributes }) => attributes === first || JSON.stringify(attributes) === text,
+  );
+  if (same) {
+    merged.attributes = first;
+    return;
+  }
+  let row = 0;
+  for (const batch of batches) {
+    for (const [name, value] of Object.entries(batch.attributes)) {
+      const column = merged.column(name) ?? merged.addColumn(name);
+      for (let i = row; i < row + batch.count; i++) {
+        if (column.kind[i] === ABSENT) merged.setValue(column, i, value);
+      }
+    }
+    row += batch.count;
+  }
+}
