@@ -17,10 +17,15 @@ export type Receiver = {
   start(deliver: Deliver): Promise<void>;
   /** Takes in nothing new, waits for what was handed to `deliver`, closes. Called once. */
   stop(): Promise<void>;
+  /** A few words for the start-up picture: what it listens on, how many files match. */
+  status?(): string;
 };
 
 export type Processor = {
-  /** Synchronous, in place where it can. Never throws on bad data. May return another batch over the same rows. */
+  /**
+   * Synchronous, in place where it can. Never throws on bad data. May return another batch: then the engine releases
+   * that one too, so its bytes must be its own (or borrowed by `fork`).
+   */
   process(batch: Batch): Batch;
   stop?(): Promise<void>;
 };
@@ -34,6 +39,8 @@ export type Exporter = {
    */
   export(batch: Batch, signal: AbortSignal): Promise<void>;
   stop(): Promise<void>;
+  /** A few words for the start-up picture: where the records go. */
+  status?(): string;
   /** The user sent SIGHUP: reopen files. */
   reopen?(): Promise<void>;
 };
