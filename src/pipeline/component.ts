@@ -19,6 +19,11 @@ export type Receiver = {
   stop(): Promise<void>;
   /** A few words for the start-up picture: what it listens on, how many files match. */
   status?(): string;
+  /**
+   * Resolves when the source is exhausted and all of it was handed to `deliver`. Absent: the source never ends. The
+   * daemon stops when every receiver has ended.
+   */
+  readonly ended?: Promise<void>;
 };
 
 export type Processor = {
