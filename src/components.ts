@@ -1,0 +1,29 @@
+// The catalogue: one line per component. Only this file imports components.
+
+import type { z } from 'zod';
+import { file as fileExporter } from './exporters/file/file.ts';
+import type { ExporterType, ProcessorType, ReceiverType } from './pipeline/component.ts';
+import { exporterSettings } from './pipeline/queue.ts';
+import { demo } from './receivers/demo/demo.ts';
+
+export type Catalogue = {
+  readonly receivers: Readonly<Record<string, ReceiverType>>;
+  readonly processors: Readonly<Record<string, ProcessorType>>;
+  readonly exporters: Readonly<Record<string, ExporterType>>;
+};
+
+/** An exporter whose schema also has what the engine offers to all of them: queue, retry_on_failure, timeout. */
+function queued(type: ExporterType): ExporterType {
+  return { ...type, config: (type.config as z.ZodObject).safeExtend(exporterSettings) };
+}
+
+const byName = <T extends { readonly name: string }>(types: readonly T[]): Record<string, T> =>
+  Object.fromEntries(types.map((type) => [type.name, type]));
+
+// A component's schema gives its factory the type of its configuration; seen from here all factories take what their
+// own schema has parsed, which the type system cannot say for a mixed list.
+export const catalogue: Catalogue = {
+  receivers: byName([demo] as unknown as ReceiverType[]),
+  processors: byName([] as unknown as ProcessorType[]),
+  exporters: byName(([fileExporter] as unknown as ExporterType[]).map(queued)),
+};

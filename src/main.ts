@@ -1,0 +1,31 @@
+#!/usr/bin/env node
+// argv -> command. The only file that exits the process.
+
+import { readFileSync } from 'node:fs';
+import { Command } from 'commander';
+import { runCommand } from './cli/run.ts';
+
+const { version } = JSON.parse(
+  readFileSync(new URL('../package.json', import.meta.url), 'utf8'),
+) as { version: string };
+
+// A reader that has seen enough (`meshlog parse | head`) ends us quietly.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE') process.exit(0);
+});
+
+const program = new Command('meshlog')
+  .description('The log pipeline for service meshes.')
+  .version(version)
+  .showHelpAfterError('meshlog --help shows all commands')
+  .showSuggestionAfterError();
+
+const exit = (code: number): void => {
+  process.exitCode = code;
+  // What is still being written to a pipe goes out first; open handles must not keep a finished command alive.
+  process.stdout.write('', () => process.stderr.write('', () => process.exit(code)));
+};
+
+for (const command of [runCommand]) command(program, exit);
+
+await program.parseAsync();
