@@ -1,9 +1,10 @@
 // Where records go that an exporter's peer refuses for good: a file of JSON lines, for people and for `meshlog replay`.
 
-import { mkdir, open } from 'node:fs/promises';
+import { open } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { Batch } from './batch.ts';
 import { jsonSafe } from './batch.ts';
+import { makeFolder } from './folder.ts';
 
 /** Keeps refused records with the reason. Without a path it keeps nothing, and the caller counts a drop. */
 export class DeadLetter {
@@ -30,7 +31,7 @@ export class DeadLetter {
 
   async #append(path: string, lines: string): Promise<boolean> {
     try {
-      await mkdir(dirname(path), { recursive: true });
+      await makeFolder(dirname(path));
       await using file = await open(path, 'a', 0o600);
       const { size } = await file.stat();
       if (size + lines.length > this.#bytesMax) return false;

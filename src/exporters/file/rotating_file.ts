@@ -1,12 +1,13 @@
 // A file that is appended to, put aside when it is large or old, and never left with half a line.
 
 import { createReadStream, createWriteStream } from 'node:fs';
-import { type FileHandle, mkdir, open, readdir, rename, unlink } from 'node:fs/promises';
+import { type FileHandle, open, readdir, rename, unlink } from 'node:fs/promises';
 import { basename, dirname, isAbsolute, join, resolve } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { createGzip, createZstdCompress } from 'node:zlib';
 import type { Context } from '../../pipeline/component.ts';
 import { ExportError, errorChain } from '../../pipeline/errors.ts';
+import { makeFolder } from '../../pipeline/folder.ts';
 import type { FileConfig, Sink } from './file.ts';
 
 const fsyncIntervalMs = 1000;
@@ -74,7 +75,7 @@ export class RotatingFile implements Sink {
   }
 
   async #open(): Promise<FileHandle> {
-    await mkdir(dirname(this.#path), { recursive: true });
+    await makeFolder(dirname(this.#path));
     const flags = this.#config.append || !this.#first ? 'a' : 'w';
     const file = await open(this.#path, flags, Number.parseInt(this.#config.mode, 8));
     const { size, mtimeMs } = await file.stat();

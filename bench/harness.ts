@@ -1,0 +1,75 @@
+// The daemon as a process of its own, measured from outside.
+
+import { type ChildProcess, spawn } from 'node:child_process';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+
+const root = resolve(import.meta.dirname, '..');
+/** Kernel clock ticks per second, the unit of /proc/PID/stat. */
+const ticksPerSecond = 100;
+
+export type Measured = { name: string; micros: number; perSecond: number; peakRssMib: number };
+
+/** CPU microseconds of JSON.parse of one line, mean over the lines, after a warm-up. */
+export function jsonParseMicros(lines: readonly string[]): number {
+  const buffers = lines.map((line) => Buffer.from(line));
+  let sum = 0;
+  const once = (): void => {
+    for (const buffer of buffers) {
+      const record = JSON.parse(buffer.toString()) as { response_code: number };
+      sum += record.response_code;
+    }
+  };
+  once();
+  const rounds = 10;
+  const before = process.cpuUsage();
+  for (let i = 0; i < rounds; i++) once();
+  const { user, system } = process.cpuUsage(before);
+  if (sum < 0) throw new Error('unreachable: keeps the loop alive');
+  return (user + system) / (rounds * lines.length);
+}
+
+export class DaemonProcess {
+  readonly #child: ChildProcess;
+
+  private constructor(child: ChildProcess) {
+    this.#child = child;
+  }
+
+  /** Writes the configuration into the folder and waits until everything is started. */
+  static async start(folder: string, config: string): Promise<DaemonProcess> {
+    const file = join(folder, 'config.yaml');
+    writeFileSync(file, config);
+    const args = [join(root, 'src/main.ts'), 'run', '--config', file];
+    const child = spawn(process.execPath, args, { stdio: ['ignore', 'ignore', 'pipe'] });
+    let said = '';
+    await new Promise<void>((done, failed) => {
+      child.stderr.on('data', (data: Buffer) => {
+        said += data.toString();
+        if (said.includes('pid ')) done();
+      });
+      child.once('exit', (code) => failed(new Error(`the daemon ended with ${code}:\n${said}`)));
+    });
+    await new Promise((done) => setTimeout(done, 300));
+    return new DaemonProcess(child);
+  }
+
+  usage(): { cpuSeconds: number; peakRssMib: number } {
+    const stat = readFileSync(`/proc/${this.#child.pid}/stat`, 'utf8');
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    const peak = /VmHWM:\s+(\d+) kB/.exec(readFileSync(`/proc/${this.#child.pid}/status`, 'utf8'));
+    return {
+      cpuSeconds: (Number(fields[11]) + Number(fields[12])) / ticksPerSecond,
+      peakRssMib: Number(peak?.[1] ?? 0) / 1024,
+    };
+  }
+
+  async stop(): Promise<void> {
+    const ended = new Promise((done) => this.#child.once('exit', done));
+    this.#child.removeAllListeners('exit');
+    this.#child.once('exit', () => undefined);
+    this.#child.kill('SIGTERM');
+    await Promise.race([ended, new Promise((done) => setTimeout(done, 3000))]);
+    this.#child.kill('SIGKILL');
+  }
+}

@@ -1,0 +1,62 @@
+// npm run bench [-- NAME ...]: what a record costs on each data path, as CPU microseconds of the daemon (all threads,
+// user and system) and as a multiple of JSON.parse of the same line in the same run. Delivery is counted at the sink: a
+// run that loses or adds a record fails.
+
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { DaemonProcess, jsonParseMicros, type Measured } from './harness.ts';
+import { demoLines } from './lines.ts';
+import { type Path, paths } from './paths.ts';
+
+const records = Number(process.env['BENCH_RECORDS'] ?? 400_000);
+const wanted = process.argv.slice(2);
+
+async function measure(path: Path, lines: { json: string[]; text: string[] }): Promise<Measured> {
+  const folder = mkdtempSync(join(tmpdir(), `meshlog-bench-${path.name}-`));
+  const setup = await path.prepare({ folder, records, lines });
+  const daemon = await DaemonProcess.start(folder, setup.config);
+  try {
+    const before = daemon.usage();
+    const startedMs = performance.now();
+    await setup.run();
+    const wallMs = performance.now() - startedMs;
+    const after = daemon.usage();
+    return {
+      name: path.name,
+      micros: ((after.cpuSeconds - before.cpuSeconds) * 1e6) / records,
+      perSecond: records / (wallMs / 1000),
+      peakRssMib: after.peakRssMib,
+    };
+  } finally {
+    await daemon.stop();
+    await setup.close();
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+const lines = demoLines(20_000);
+const bytes = lines.json.reduce((sum, line) => sum + line.length + 1, 0) / lines.json.length;
+console.log(
+  `${records} records a path, JSON lines of ${Math.round(bytes)} bytes, Node ${process.version}`,
+);
+console.log(
+  'path                    JSON.parse us  daemon us  x JSON.parse   aim  peak RSS MiB  records/s',
+);
+for (const path of paths) {
+  if (wanted.length > 0 && !wanted.includes(path.name)) continue;
+  const parseMicros = jsonParseMicros(lines.json);
+  const result = await measure(path, lines);
+  console.log(
+    [
+      path.name.padEnd(22),
+      parseMicros.toFixed(2).padStart(14),
+      result.micros.toFixed(2).padStart(10),
+      (result.micros / parseMicros).toFixed(2).padStart(13),
+      path.aim.toFixed(1).padStart(5),
+      result.peakRssMib.toFixed(0).padStart(13),
+      Math.round(result.perSecond).toString().padStart(10),
+    ].join(' '),
+  );
+}
+process.exit(0);
