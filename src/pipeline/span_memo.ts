@@ -1,10 +1,8 @@
 // What was derived from a value, found again by the value's bytes: most values of a stream were seen a moment ago, and
 // making a string only to look it up would cost more than the rest of a processor.
 
-import { viewOf } from './column.ts';
-
 /** Keys longer than this are not kept: hostile values must not fill the memory. */
-const keyBytesMax = 512;
+const keyBytesMax = 2048;
 /** Slots looked at before one is overwritten: bounds the cost of keys that collide on purpose. */
 const probesMax = 8;
 
@@ -112,6 +110,11 @@ export class SpanMemo<T> {
     bytes.copy(this.#keys, this.#keyBytes, start, end);
     this.#keyBytes += length;
   }
+}
+
+/** The same bytes for reading words. */
+export function viewOf(bytes: Buffer): DataView {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
 }
 
 /** Length and up to six words spread over the bytes: values that differ in one place mostly differ in one of them. */

@@ -1,0 +1,98 @@
+// What a proxy tells about its workload: node metadata (NAME, OWNER, LABELS ...) and the peer metadata that proxies hand
+// each other (`downstream_peer`, `upstream_peer`).
+
+import { canonicalService, nobody, type Party } from './party.ts';
+import { workloadOfPod } from './workload_name.ts';
+
+type Struct = { readonly [key: string]: unknown };
+
+/** Istio's words for "nobody said". */
+const placeholders = new Set(['', 'unknown', 'Kubernetes', 'cluster.local']);
+
+export function isStruct(value: unknown): value is Struct {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** A text that says something; Istio's placeholders count as absent. */
+function textAt(struct: Struct, ...keys: readonly string[]): string | undefined {
+  for (const key of keys) {
+    const value = struct[key];
+    if (typeof value === 'string' && !placeholders.has(value)) return value;
+  }
+  return undefined;
+}
+
+function labelsOf(value: unknown): Readonly<Record<string, string>> | undefined {
+  if (!isStruct(value)) return undefined;
+  const labels: Record<string, string> = {};
+  for (const [key, label] of Object.entries(value).slice(0, 64)) {
+    if (typeof label === 'string') labels[key] = label;
+  }
+  return labels;
+}
+
+/** `kubernetes://apis/apps/v1/namespaces/bookinfo/deployments/reviews-v1`: the last part is the workload. */
+export function workloadOfOwner(owner: string | undefined): string | undefined {
+  if (owner === undefined || !owner.startsWith('kubernetes://')) return undefined;
+  return owner.slice(owner.lastIndexOf('/') + 1) || undefined;
+}
+
+/** Node metadata of an Istio proxy, or peer metadata in the same upper-case words. */
+export function partyOfNodeMetadata(metadata: Struct): Party {
+  const pod = textAt(metadata, 'NAME');
+  const workload =
+    textAt(metadata, 'WORKLOAD_NAME') ??
+    workloadOfOwner(textAt(metadata, 'OWNER')) ??
+    (pod === undefined ? undefined : workloadOfPod(pod));
+  const labels = labelsOf(metadata['LABELS']);
+  const account = textAt(metadata, 'SERVICE_ACCOUNT');
+  const namespace = textAt(metadata, 'NAMESPACE', 'CONFIG_NAMESPACE');
+  const domain = textAt(metadata, 'TRUST_DOMAIN') ?? 'cluster.local';
+  return {
+    service: textAt(metadata, 'CANONICAL_SERVICE') ?? canonicalService(labels, workload),
+    workload,
+    namespace,
+    cluster: textAt(metadata, 'GLOO_MESH_CLUSTER_NAME', 'CLUSTER_ID'),
+    identity:
+      account === undefined || namespace === undefined
+        ? undefined
+        : `spiffe://${domain}/ns/${namespace}/sa/${account}`,
+    zone: undefined,
+    mesh: textAt(metadata, 'MESH_ID'),
+    labels,
+  };
+}
+
+/** Peer metadata: the struct that Istio puts into filter state, in lower-case or node metadata's words. */
+export function partyOfPeer(value: unknown): Party {
+  if (!isStruct(value)) return nobody;
+  const inner = value['fields'] ?? value['value'];
+  if (isStruct(inner) && value['NAME'] === undefined && value['workload'] === undefined) {
+    return partyOfPeer(isStruct(value['fields']) ? plainStruct(inner) : inner);
+  }
+  if (textAt(value, 'NAMESPACE', 'NAME', 'WORKLOAD_NAME', 'OWNER') !== undefined) {
+    return partyOfNodeMetadata(value);
+  }
+  const pod = textAt(value, 'name');
+  const workload = textAt(value, 'workload') ?? (pod && workloadOfPod(pod));
+  const labels = labelsOf(value['labels']);
+  return {
+    service: textAt(value, 'service') ?? canonicalService(labels, textAt(value, 'app') ?? workload),
+    workload,
+    namespace: textAt(value, 'namespace'),
+    cluster: textAt(value, 'cluster'),
+    identity: textAt(value, 'identity'),
+    zone: undefined,
+    mesh: undefined,
+    labels,
+  };
+}
+
+/** A google.protobuf.Struct as generic proto decoders show it, made plain one level deep. */
+function plainStruct(fields: Struct): Struct {
+  const plain: Record<string, unknown> = {};
+  for (const [key, value] of Object.entries(fields).slice(0, 64)) {
+    plain[key] = isStruct(value) ? (value['stringValue'] ?? value['structValue'] ?? value) : value;
+  }
+  return plain;
+}
