@@ -1,0 +1,261 @@
+// A batch as OTLP: ExportLogsServiceRequest in protobuf, written from the cells straight into bytes.
+
+import type { Batch } from '../../pipeline/batch.ts';
+import { ABSENT, BYTES, type Column, TEXT } from '../../pipeline/column.ts';
+import { type Attributes, severityText } from '../../pipeline/record.ts';
+import { toWords, words } from '../../pipeline/time.ts';
+import { putKeyValue } from './any_value.ts';
+import { encodeOnce, putCell, putText } from './cell.ts';
+import { FieldsBody, FieldsWriter, type RowWriter } from './fields.ts';
+import { ProtobufWriter, viewOf } from './writer.ts';
+
+const RESOURCE_LOGS = 0x0a;
+const RESOURCE = 0x0a;
+const SCOPE_LOGS = 0x12;
+const SCOPE = 0x0a;
+const LOG_RECORD = 0x12;
+const TIME = 0x09;
+const SEVERITY_NUMBER = 0x10;
+const SEVERITY_TEXT = 0x1a;
+const BODY = 0x2a;
+const ATTRIBUTES = 0x32;
+const TRACE_ID = 0x4a;
+const SPAN_ID = 0x52;
+const OBSERVED_TIME = 0x59;
+
+/** What a record carries. A row that could not be parsed always has its line as body. */
+export type OtlpContent = {
+  /** none: only what the record has as its body. line: the source line. fields: all fields as one kvlist. */
+  readonly body: 'none' | 'line' | 'fields' | RowWriter;
+  /** all: every field. none: no attributes. A RowWriter writes KeyValues behind the tag of attributes, 0x32. */
+  readonly attributes: 'all' | 'none' | RowWriter;
+};
+
+export type OtlpEncoderOptions = OtlpContent & {
+  /** A request ends before the record that would make it larger; a larger record goes alone. */
+  readonly bytesMax: number;
+  /** Of this program, in the instrumentation scope. */
+  readonly version: string;
+};
+
+/** One request: rows `from` to `next` of the batch in the encoder's order. `release` it once nobody reads it. */
+export type OtlpRequest = {
+  readonly bytes: Buffer;
+  readonly records: number;
+  readonly next: number;
+  release(): void;
+};
+
+/** Encodes batches. One instance per exporter; what is kept between batches are keys and severities. */
+export class OtlpEncoder {
+  readonly #options: OtlpEncoderOptions;
+  readonly #attributes: RowWriter | undefined;
+  readonly #body: RowWriter | undefined;
+  readonly #scope: Buffer;
+  readonly #severities: (Buffer | undefined)[] = [];
+  readonly #observed = Buffer.alloc(9);
+
+  constructor(options: OtlpEncoderOptions) {
+    this.#options = options;
+    const { attributes, body } = options;
+    if (attributes === 'all') this.#attributes = new FieldsWriter(ATTRIBUTES);
+    else if (attributes !== 'none') this.#attributes = attributes;
+    if (body === 'fields') this.#body = new FieldsBody();
+    else if (body !== 'none' && body !== 'line') this.#body = body;
+    this.#scope = encodeOnce((out) => {
+      out.byte(SCOPE);
+      const mark = out.open(1);
+      out.byte(0x0a);
+      out.string('meshlog');
+      out.byte(0x12);
+      out.string(options.version);
+      out.close(mark, 1);
+    });
+  }
+
+  /** A request of the selected rows from the `from`th on, in the order of `rowsByResource`, until it is full. */
+  encode(batch: Batch, from = 0): OtlpRequest {
+    const rows = rowsByResource(batch);
+    const view = viewOf(batch.bytes);
+    const out = new ProtobufWriter(
+      Math.min(this.#options.bytesMax, 2 * batch.length + batch.count * 64 + 4096),
+    );
+    this.#attributes?.prepare(batch);
+    this.#body?.prepare(batch);
+    this.#prepareTime(batch);
+    let group: Group | undefined;
+    let next = from;
+    while (next < batch.count) {
+      const row = rows[next]!;
+      const resource = batch.resourceOf?.[row] ?? 0;
+      const before = out.at;
+      const outer = group;
+      if (group === undefined || group.resource !== resource) {
+        if (group !== undefined) closeGroup(out, group);
+        group = this.#openGroup(out, batch.resources[resource], resource);
+      }
+      this.#record(out, batch, view, row);
+      if (out.at > this.#options.bytesMax && next > from) {
+        // What was closed for the next group stays as it is: closing moves nothing.
+        out.at = before;
+        group = group === outer ? group : undefined;
+        break;
+      }
+      next++;
+    }
+    if (group !== undefined) closeGroup(out, group);
+    return { bytes: out.bytes(), records: next - from, next, release: () => out.release() };
+  }
+
+  #openGroup(out: ProtobufWriter, facts: Attributes | undefined, resource: number): Group {
+    out.byte(RESOURCE_LOGS);
+    const logs = out.open(4);
+    out.byte(RESOURCE);
+    const mark = out.open(1);
+    for (const [key, value] of Object.entries(facts ?? {})) {
+      out.byte(0x0a);
+      putKeyValue(out, key, value);
+    }
+    out.close(mark, 1);
+    out.byte(SCOPE_LOGS);
+    const scope = out.open(4);
+    out.put(this.#scope);
+    return { resource, logs, scope };
+  }
+
+  #record(out: ProtobufWriter, batch: Batch, view: DataView, row: number): void {
+    out.byte(LOG_RECORD);
+    const mark = out.open(2);
+    if (batch.timeWords(row)) {
+      out.byte(TIME);
+      out.fixed64(words.low, words.high);
+    }
+    if (batch.severity !== undefined) this.#severity(out, batch.number(batch.severity, row));
+    this.#putBody(out, batch, view, row);
+    this.#attributes?.write(out, row);
+    putId(out, TRACE_ID, 16, batch, batch.traceId, row);
+    putId(out, SPAN_ID, 8, batch, batch.spanId, row);
+    out.put(this.#observed);
+    out.close(mark, 2);
+  }
+
+  #putBody(out: ProtobufWriter, batch: Batch, view: DataView, row: number): void {
+    const own = batch.body;
+    const isLine = batch.source === 'line';
+    if (own !== undefined && own.kind[row] !== ABSENT) {
+      out.byte(BODY);
+      putCell(out, batch, view, own, row);
+    } else if (isLine && (own === undefined || this.#options.body === 'line')) {
+      out.byte(BODY);
+      putText(out, batch, view, batch.rowStart[row]!, batch.rowEnd[row]!);
+    } else if (this.#body !== undefined) {
+      out.byte(BODY);
+      this.#body.write(out, row);
+    }
+  }
+
+  #severity(out: ProtobufWriter, found: number): void {
+    const number = found | 0;
+    if (number < 1 || number > 24) return;
+    let bytes = this.#severities[number];
+    if (bytes === undefined) {
+      bytes = encodeOnce((piece) => {
+        piece.byte(SEVERITY_NUMBER);
+        piece.varint(number);
+        piece.byte(SEVERITY_TEXT);
+        piece.string(severityText(number));
+      });
+      this.#severities[number] = bytes;
+    }
+    out.put(bytes);
+  }
+
+  #prepareTime(batch: Batch): void {
+    const seconds = Math.floor(batch.observedMs / 1000);
+    toWords(seconds, Math.round((batch.observedMs - seconds * 1000) * 1000) * 1000);
+    this.#observed[0] = OBSERVED_TIME;
+    this.#observed.writeInt32LE(words.low, 1);
+    this.#observed.writeInt32LE(words.high, 5);
+  }
+}
+
+type Group = { readonly resource: number; readonly logs: number; readonly scope: number };
+
+function closeGroup(out: ProtobufWriter, group: Group): void {
+  out.close(group.scope, 4);
+  out.close(group.logs, 4);
+}
+
+/** The selected rows, those of one resource together; otherwise in the order in which they were read. */
+function rowsByResource(batch: Batch): Int32Array {
+  const of = batch.resourceOf;
+  const { selection, count } = batch;
+  if (of === undefined) return selection;
+  const starts = new Int32Array(batch.resources.length + 1);
+  for (let i = 0; i < count; i++) starts[of[selection[i]!]! + 1]!++;
+  for (let r = 1; r < starts.length; r++) starts[r]! += starts[r - 1]!;
+  const rows = new Int32Array(count);
+  for (let i = 0; i < count; i++) {
+    const row = selection[i]!;
+    rows[starts[of[row]!]!++] = row;
+  }
+  return rows;
+}
+
+/** An id of `size` bytes from its hex text; shorter hex (B3's 64 bit) is padded in front, zeros alone are no id. */
+function putId(
+  out: ProtobufWriter,
+  tag: number,
+  size: number,
+  batch: Batch,
+  column: Column | undefined,
+  row: number,
+): void {
+  if (column === undefined) return;
+  const kind = column.kind[row];
+  const a = column.a[row]!;
+  const b = column.b[row]!;
+  if (kind === BYTES && b - a === size) {
+    out.byte(tag);
+    out.byte(size);
+    out.put(batch.bytes.subarray(a, b));
+  } else if (kind === TEXT) putHex(out, tag, size, batch.bytes, a, b);
+  else if (kind !== ABSENT) {
+    const text = Buffer.from(batch.text(column, row) ?? '');
+    putHex(out, tag, size, text, 0, text.length);
+  }
+}
+
+function putHex(
+  out: ProtobufWriter,
+  tag: number,
+  size: number,
+  hex: Buffer,
+  start: number,
+  end: number,
+): void {
+  const digits = end - start;
+  if (digits !== size * 2 && (digits !== 16 || size !== 16)) return;
+  out.reserve(size + 2);
+  const { buffer } = out;
+  let at = out.at;
+  buffer[at++] = tag;
+  buffer[at++] = size;
+  for (let pad = digits; pad < size * 2; pad += 2) buffer[at++] = 0;
+  let seen = 0;
+  for (let i = start; i < end; i += 2) {
+    const high = hexValue[hex[i]!]!;
+    const low = hexValue[hex[i + 1]!]!;
+    if ((high | low) > 15) return;
+    seen |= high | low;
+    buffer[at++] = (high << 4) | low;
+  }
+  if (seen !== 0) out.at = at;
+}
+
+const hexValue = new Uint8Array(256).fill(255);
+for (let digit = 0; digit < 16; digit++) {
+  const text = digit.toString(16);
+  hexValue[text.charCodeAt(0)] = digit;
+  hexValue[text.toUpperCase().charCodeAt(0)] = digit;
+}
