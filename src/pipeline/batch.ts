@@ -91,6 +91,8 @@ export class Batch {
   /** Columns that belong to the batch this one was forked from. */
   #borrowed: Set<Column> = nothing;
   #parent: Batch | undefined = undefined;
+  /** False: the bytes belong to somebody else and do not go to the pool on release. */
+  ownsBytes = true;
 
   /** A batch of at most `rows` rows over `bytes`; the receiver fills rowStart, rowEnd, then calls `filled`. */
   constructor(bytes: Buffer, length: number, rows: number) {
@@ -244,7 +246,7 @@ export class Batch {
     for (const column of this.columns) if (!this.#borrowed.has(column)) giveColumn(column);
     this.columns.length = 0;
     this.#byName = undefined;
-    if (this.#parent === undefined) buffers.give(this.bytes);
+    if (this.#parent === undefined && this.ownsBytes) buffers.give(this.bytes);
   }
 
   /** Bytes of memory that the batch keeps alive, roughly. */

@@ -1,0 +1,17 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { readSnapshot, writeSnapshot } from '../../src/pipeline/snapshot.ts';
+import { batchOf, recordsOf, shapes } from '../support/batches.ts';
+
+test('snapshot gives back every selected record as it was', () => {
+  fc.assert(
+    fc.property(shapes, fc.nat(40), (seed, headroom) => {
+      const batch = batchOf(seed);
+      const { buffer, end } = writeSnapshot(batch, headroom);
+      const copy = Buffer.concat([buffer]);
+      const again = readSnapshot(copy, headroom, end);
+      expect(recordsOf(again)).toEqual(recordsOf(batch));
+      expect(again.source).toBe(batch.source);
+    }),
+  );
+});
