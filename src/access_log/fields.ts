@@ -187,6 +187,8 @@ const rows: readonly Row[] = [
   ['mesh.name', 'string', 'kuma_mesh', '', '', 'Mesh in which the traffic flows.'],
   ['mesh.cluster', 'string', '', '', 'k8s.cluster.name', 'Cluster of the reporting proxy.'],
   ['mesh.zone', 'string', 'kuma_zone', '', '', 'Zone of the reporting proxy.'],
+  ['mesh.workload', 'string', '', '', '', 'Workload of the reporting proxy.'],
+  ['mesh.namespace', 'string', '', '', '', 'Its namespace.'],
   ['mesh.direction', 'string', 'kuma_traffic_direction', '', '', 'inbound or outbound, seen from the reporting proxy.'],
   ['mesh.reporter', 'string', '', '', '', 'Who wrote the entry: source, destination or gateway.'],
   ['mesh.source.service', 'string', 'kuma_source_service', '', '', 'Service that called.'],
@@ -205,7 +207,7 @@ const rows: readonly Row[] = [
   ['mesh.destination.identity', 'string', '', '', '', 'Its SPIFFE id.'],
   ['mesh.protocol', 'string', '', '', '', 'http, grpc or tcp.'],
   ['mesh.tls_mode', 'string', '', '', '', 'none, tls or mtls.'],
-  ['mesh.evidence', 'string', '', '', '', 'The rule that named source and destination.'],
+  ['mesh.evidence', 'string', '', '', '', 'The rules that found out the reporter and named source and destination.'],
   ['mesh.explanation', 'string', '', '', '', 'What went wrong, in plain words.'],
 ];
 

@@ -1,0 +1,12 @@
+// What is wrong with a format, and where.
+
+/** A format that cannot be used. `position` counts characters from 0; undefined: it concerns the whole. */
+export class FormatError extends Error {
+  readonly position: number | undefined;
+
+  constructor(message: string, position?: number) {
+    super(message);
+    this.name = 'FormatError';
+    this.position = position;
+  }
+}

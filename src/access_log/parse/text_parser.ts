@@ -1,0 +1,199 @@
+// Lines of a text format read into columns. Nearly every line is read in one pass forward; the others are read from both
+// ends, and what is between is solved (region.ts). Nothing is written before the whole line fits.
+
+import type { Batch } from '../../pipeline/batch.ts';
+import { type Column, INT, TEXT } from '../../pipeline/column.ts';
+import { toWords, words } from '../../pipeline/time.ts';
+import { readTime, type TimeReader, timeReader } from '../format/time_reading.ts';
+import {
+  AMBIGUOUS,
+  type LineParser,
+  NO_FIT,
+  type ParseOutcome,
+  UNDERSTOOD,
+} from '../line_parser.ts';
+import { type CellWriter, dictionaryOf, writerOf } from './cells.ts';
+import { forward, fromLeft, fromRight, stop } from './passes.ts';
+import type { Program, Slot } from './program.ts';
+import { solve } from './region.ts';
+
+/**
+ * A parser over a compiled format. With `emptyIsAbsent` nothing between the texts is a value that was not there, as
+ * `omit_empty_values` prints it; without, it is an empty header.
+ */
+export function textParser(
+  name: string,
+  program: Program,
+  { emptyIsAbsent = false }: { emptyIsAbsent?: boolean } = {},
+): LineParser {
+  return new TextParser(name, program, emptyIsAbsent);
+}
+
+class TextParser implements LineParser {
+  readonly name: string;
+  readonly #program: Program;
+  /** Per slot: what writes its values; undefined: they are dropped. */
+  readonly #writers: (CellWriter | undefined)[];
+  /** Per slot: whether its values are spans of text, which need no writer. */
+  readonly #plain: Uint8Array;
+  readonly #timeSlot: number;
+  readonly #timeReader: TimeReader | undefined;
+  readonly #spans: { starts: Int32Array; ends: Int32Array };
+  #batch: Batch | undefined;
+  #attached = false;
+  #columns: (Column | undefined)[] = [];
+  #time: Column | undefined;
+  #stopSlot = -1;
+  #stopAt = 0;
+
+  constructor(name: string, program: Program, emptyIsAbsent: boolean) {
+    this.name = name;
+    this.#program = program;
+    const { slots, jsonLike } = program;
+    const keeps = keptSlots(slots);
+    this.#writers = slots.map((slot, k) => (keeps[k] ? writerOf(slot, jsonLike) : undefined));
+    this.#plain = Uint8Array.from(slots, (slot, k) =>
+      keeps[k] && !(jsonLike && slot.literal[0] === 34) && isPlain(slot, emptyIsAbsent) ? 1 : 0,
+    );
+    this.#timeSlot = slots.findIndex(
+      ({ target }, k) => keeps[k] && target.field === 'request.time' && target.store === 'time',
+    );
+    const format = slots[this.#timeSlot]?.command.args.time;
+    this.#timeReader = format === undefined || format.isDefault ? undefined : timeReader(format);
+    this.#spans = {
+      starts: new Int32Array(slots.length),
+      ends: new Int32Array(slots.length),
+    };
+  }
+
+  begin(batch: Batch): void {
+    this.#batch = batch;
+    this.#attached = false;
+  }
+
+  parse(batch: Batch, row: number, start: number, end: number): ParseOutcome {
+    if (batch !== this.#batch) this.begin(batch);
+    if (forward(this.#program, this.#spans, batch.bytes, start, end)) {
+      this.#keep(batch, row);
+      return UNDERSTOOD;
+    }
+    this.#stopSlot = stop.slot;
+    this.#stopAt = stop.at - start;
+    return this.#parseTangled(batch, row, start, end);
+  }
+
+  reason(): string {
+    const { slots, head } = this.#program;
+    const at = this.#stopAt;
+    if (this.#stopSlot < 0) return `does not begin with ${JSON.stringify(head.toString())}`;
+    const slot = slots[this.#stopSlot]!;
+    return `stopped fitting at byte ${at}, in %${slot.command.source}%`;
+  }
+
+  #parseTangled(batch: Batch, row: number, start: number, end: number): ParseOutcome {
+    const { bytes } = batch;
+    const { slots } = this.#program;
+    fromLeft(this.#program, this.#spans, bytes, start, end);
+    // Past the last slot there is only text that the format does not have.
+    if (stop.slot < 0) return NO_FIT;
+    const region = { first: stop.slot, last: 0, start: stop.at, end: 0 };
+    fromRight(this.#program, this.#spans, bytes, {
+      from: region.start,
+      end,
+      lowest: region.first,
+    });
+    if (stop.slot < 0) return NO_FIT;
+    region.last = stop.slot;
+    region.end = stop.value;
+    const solution = solve(slots, this.#spans, bytes, region);
+    if (solution === 2) return NO_FIT;
+    this.#keep(batch, row);
+    return solution === 1 ? AMBIGUOUS : UNDERSTOOD;
+  }
+
+  /** Writes the values of the line that was just read. */
+  #keep(batch: Batch, row: number): void {
+    if (!this.#attached) this.#attach(batch);
+    const { starts, ends } = this.#spans;
+    const bytes = batch.bytes;
+    const columns = this.#columns;
+    for (let k = 0; k < columns.length; k++) {
+      const column = columns[k];
+      if (column === undefined) continue;
+      const a = starts[k]!;
+      const b = ends[k]!;
+      if (b - a === 1 && bytes[a] === 45) continue;
+      if (this.#plain[k] === 1) {
+        if (a === b) continue;
+        column.kind[row] = TEXT;
+        column.a[row] = a;
+        column.b[row] = b;
+      } else this.#writers[k]!(batch, column, row, a, b);
+    }
+    if (this.#timeSlot >= 0) this.#keepTime(batch, row);
+  }
+
+  #keepTime(batch: Batch, row: number): void {
+    const time = this.#time;
+    if (time === undefined) return;
+    const start = this.#spans.starts[this.#timeSlot]!;
+    const end = this.#spans.ends[this.#timeSlot]!;
+    if (this.#timeReader === undefined) time.setSpan(row, TEXT, start, end);
+    else if (this.#timeReader(batch.bytes, start, end)) {
+      toWords(readTime.seconds, readTime.nanos);
+      time.kind[row] = INT;
+      time.a[row] = words.low;
+      time.b[row] = words.high;
+    }
+  }
+
+  #attach(batch: Batch): void {
+    const { slots } = this.#program;
+    this.#columns = slots.map(({ target }, k) => {
+      if (this.#writers[k] === undefined) return undefined;
+      const column = batch.ownColumn(target.field);
+      column.dictionary ??= dictionaryOf(target.store);
+      return column;
+    });
+    this.#time = this.#timeSlot < 0 ? undefined : this.#timeColumn(batch);
+    this.#attached = true;
+  }
+
+  /**
+   * The column of record times, when writing `request.time` is not already writing it. Times of the framing stay for the
+   * rows that have no other.
+   */
+  #timeColumn(batch: Batch): Column | undefined {
+    const own = this.#columns[this.#timeSlot]!;
+    if (this.#timeReader === undefined && (batch.time === undefined || batch.time === own)) {
+      batch.time = own;
+      return undefined;
+    }
+    const framing = batch.time;
+    const time = batch.recordColumn('time');
+    if (framing !== undefined) {
+      time.kind.set(framing.kind);
+      time.a.set(framing.a);
+      time.b.set(framing.b);
+    }
+    batch.time = time;
+    return time;
+  }
+}
+
+/** Of several slots with one field the first that loses nothing is kept. */
+function keptSlots(slots: readonly Slot[]): boolean[] {
+  const best = new Map<string, number>();
+  slots.forEach(({ target }, k) => {
+    const known = best.get(target.field);
+    const better = known !== undefined && slots[known]!.target.loses !== undefined;
+    if (known === undefined || (better && target.loses === undefined)) best.set(target.field, k);
+  });
+  return slots.map(({ target }, k) => target.store !== 'none' && best.get(target.field) === k);
+}
+
+/** Whether a value is kept as it stands, and as absent when it is empty. */
+function isPlain({ target }: Slot, emptyIsAbsent: boolean): boolean {
+  if (target.store === 'time') return true;
+  return target.store === 'text' && (emptyIsAbsent || target.alphabet !== 'free');
+}
