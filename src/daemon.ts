@@ -1,16 +1,21 @@
-// Configuration -> running pipelines. Starts against the data's way (exporters first), stops along it.
+// The life of the process: start against the data's way (exporters first), reload beside what runs, stop along it.
 
-import { dirname, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import { AdminServer } from './admin/server.ts';
 import type { Catalogue } from './components.ts';
 import type { Config, Instance } from './config/config.ts';
+import {
+  buildGraph,
+  type ExporterNode,
+  type Graph,
+  missingIn,
+  pipelinesOf,
+  type ReceiverNode,
+} from './graph.ts';
 import { Budget, type Share } from './pipeline/budget.ts';
-import type { Context, Exporter, Log, Processor, Receiver } from './pipeline/component.ts';
-import { DeadLetter } from './pipeline/dead_letter.ts';
+import type { Context, Log } from './pipeline/component.ts';
 import { errorChain } from './pipeline/errors.ts';
-import { Pipeline, receiverEdge, type Stage, stage } from './pipeline/pipeline.ts';
-import { MemoryQueue, type Queue, type QueueSettings } from './pipeline/queue.ts';
-import { type RetrySettings, Sender } from './pipeline/sender.ts';
+import { receiverEdge } from './pipeline/pipeline.ts';
 import { Metrics } from './telemetry/metrics.ts';
 import { processMetrics } from './telemetry/process_metrics.ts';
 import { SelfLog } from './telemetry/selflog.ts';
@@ -23,8 +28,6 @@ export type DaemonOptions = {
   readonly write: (line: string) => void;
 };
 
-type Running<T> = { readonly instance: Instance; readonly component: T };
-
 /** A start that failed, with every reason. */
 export class StartError extends Error {
   readonly reasons: readonly string[];
@@ -36,74 +39,176 @@ export class StartError extends Error {
   }
 }
 
+type Line = readonly [id: string, text: string];
+
 export class Daemon {
   readonly metrics = new Metrics();
   readonly log: Log;
   readonly #options: DaemonOptions;
   readonly #selfLog: SelfLog;
   readonly #budget: Budget;
-  readonly #receivers: Running<Receiver>[] = [];
-  readonly #exporters = new Map<string, Running<Exporter> & { queue: Queue; sender: Sender }>();
-  readonly #processors: Processor[] = [];
-  readonly #pipelines: Pipeline[] = [];
+  #graph: Graph;
   #admin: AdminServer | undefined;
   #phase: 'starting' | 'running' | 'stopping' = 'starting';
+  /** Pending while a reload swaps the pipelines: deliveries wait for it. */
+  #gate: Promise<void> | undefined;
+  #reloading: Promise<unknown> = Promise.resolve();
 
   private constructor(options: DaemonOptions, selfLog: SelfLog) {
+    const { config, version } = options;
     this.#options = options;
     this.#selfLog = selfLog;
     this.log = selfLog.scope('');
-    this.#budget = new Budget(options.config.service.memory_budget);
-    processMetrics(this.metrics, options.version);
-    this.metrics.gauge(
-      'meshlog_memory_budget_bytes',
-      'The byte budget of the process.',
-      {},
-      () => this.#budget.limitBytes,
-    );
-    this.metrics.gauge(
-      'meshlog_memory_budget_used_bytes',
-      'Bytes that receivers hold.',
-      {},
-      () => this.#budget.usedBytes,
-    );
+    this.#budget = new Budget(config.service.memory_budget);
+    processMetrics(this.metrics, version);
+    this.metrics.gauge('meshlog_memory_budget_bytes', 'The byte budget of the process.', {}, () => {
+      return this.#budget.limitBytes;
+    });
+    this.metrics.gauge('meshlog_memory_budget_used_bytes', 'Bytes that receivers hold.', {}, () => {
+      return this.#budget.usedBytes;
+    });
+    this.#graph = { config, receivers: [], stages: [], exporters: [], pipelines: [] };
   }
 
   /** Builds and starts everything. Rejects with StartError, after undoing what was begun. */
   static async start(options: DaemonOptions): Promise<Daemon> {
     const { logs } = options.config.service.telemetry;
-    const selfLog = await SelfLog.open({
-      level: logs.level,
-      format: logs.format,
-      otlpEndpoint: logs.otlp_endpoint,
-      version: options.version,
-      write: options.write,
-    });
+    const selfLog = await SelfLog.open({ ...logs, version: options.version, write: options.write });
     const daemon = new Daemon(options, selfLog);
     try {
-      daemon.#build();
-      await daemon.#start();
+      await daemon.#start(options.config);
     } catch (error) {
-      await daemon.stop();
-      throw error;
+      await daemon.#halt(AbortSignal.timeout(1000));
+      await selfLog.close();
+      throw error instanceof StartError ? error : new StartError([errorChain(error)]);
     }
     return daemon;
+  }
+
+  async #start(config: Config): Promise<void> {
+    const failed: string[] = [];
+    await attempt(failed, 'service.admin', () => this.#openAdmin(config));
+    const graph = buildGraph(config, this.#surroundings(config));
+    this.#graph = { ...graph, receivers: [] };
+    for (const node of graph.exporters) {
+      await attempt(failed, `exporter ${node.instance.id}`, () => startExporter(node));
+    }
+    if (failed.length > 0) throw new StartError(failed);
+    const started: ReceiverNode[] = [];
+    for (const node of graph.receivers) {
+      await attempt(failed, `receiver ${node.instance.id}`, async () => {
+        await this.#startReceiver(node);
+        started.push(node);
+      });
+    }
+    this.#graph = { ...graph, receivers: started };
+    if (failed.length > 0) throw new StartError(failed);
+    this.#phase = 'running';
   }
 
   /** Resolves when every receiver's source is exhausted; never when one of them has no end. */
   async ended(): Promise<void> {
     await Promise.all(
-      this.#receivers.map(({ component }) => component.ended ?? new Promise<void>(() => undefined)),
+      this.#graph.receivers.map(
+        ({ receiver }) => receiver.ended ?? new Promise<void>(() => undefined),
+      ),
     );
   }
 
   /** SIGHUP: exporters reopen their files. */
   async reopen(): Promise<void> {
-    for (const { component, instance } of this.#exporters.values()) {
-      await component.reopen?.().catch((error: unknown) => {
+    for (const { exporter, instance } of this.#graph.exporters) {
+      await exporter.reopen?.().catch((error: unknown) => {
         this.#scope(instance).error(`cannot reopen: ${errorChain(error)}`);
       });
     }
+  }
+
+  /**
+   * Runs `config` instead. Components whose configuration is the same go on undisturbed. Rejects with StartError, and
+   * leaves everything as it was, when the new graph cannot be built or its exporters cannot be started.
+   */
+  reload(config: Config): Promise<void> {
+    const reloaded = this.#reloading.then(() => this.#reload(config));
+    this.#reloading = reloaded.catch(() => undefined);
+    return reloaded;
+  }
+
+  async #reload(config: Config): Promise<void> {
+    const old = this.#graph;
+    let graph: Graph;
+    try {
+      graph = buildGraph(config, this.#surroundings(config), old);
+    } catch (error) {
+      throw new StartError([errorChain(error)]);
+    }
+    const fresh = missingIn(graph.exporters, old.exporters);
+    const waiting = fresh.filter(({ folder }) =>
+      old.exporters.some((one) => sameFolder(one, folder)),
+    );
+    const failed: string[] = [];
+    for (const node of missingIn(fresh, waiting)) {
+      await attempt(failed, `exporter ${node.instance.id}`, () => startExporter(node));
+    }
+    if (failed.length > 0) {
+      await Promise.all(fresh.map((node) => stopExporter(node, AbortSignal.timeout(0))));
+      throw new StartError(failed);
+    }
+    await this.#swap(old, graph, waiting);
+    this.#budget.limitBytes = config.service.memory_budget;
+  }
+
+  /** Deliveries wait at the gate while queues on the same folder change hands; then receivers follow. */
+  async #swap(old: Graph, graph: Graph, waiting: readonly ExporterNode[]): Promise<void> {
+    let open: () => void = () => undefined;
+    this.#gate = new Promise((resolve) => {
+      open = resolve;
+    });
+    const gone = missingIn(old.exporters, graph.exporters);
+    const handedOver = gone.filter(({ folder }) =>
+      waiting.some((node) => sameFolder(node, folder)),
+    );
+    const deadline = AbortSignal.timeout(graph.config.service.grace_period);
+    await Promise.all(handedOver.map((node) => stopExporter(node, deadline)));
+    for (const node of waiting) {
+      await startExporter(node).catch((error: unknown) => {
+        this.#scope(node.instance).error(`cannot start: ${errorChain(error)}`);
+      });
+    }
+    const kept = graph.receivers.filter((node) => old.receivers.includes(node));
+    this.#graph = { ...graph, receivers: kept };
+    this.#gate = undefined;
+    open();
+    const receivers = await this.#changeReceivers(old, graph);
+    this.#graph = { ...graph, receivers: [...kept, ...receivers] };
+    const rest = missingIn(gone, handedOver);
+    await Promise.all(rest.map((node) => stopExporter(node, deadline)));
+    const stages = missingIn(old.stages, graph.stages);
+    await Promise.allSettled(stages.map((node) => node.stage.processor.stop?.()));
+  }
+
+  /** Stops what is gone or changed, starts what is new; a receiver that cannot start leaves the old one running. */
+  async #changeReceivers(old: Graph, graph: Graph): Promise<ReceiverNode[]> {
+    const gone = missingIn(old.receivers, graph.receivers);
+    await Promise.all(gone.map(({ receiver }) => receiver.stop()));
+    const running: ReceiverNode[] = [];
+    for (const node of missingIn(graph.receivers, old.receivers)) {
+      try {
+        await this.#startReceiver(node);
+        running.push(node);
+      } catch (error) {
+        this.#scope(node.instance).error(`cannot start: ${errorChain(error)}`);
+        const before = gone.find(({ instance }) => instance.id === node.instance.id);
+        if (before === undefined) continue;
+        const [again] = buildGraph(old.config, this.#surroundings(old.config)).receivers.filter(
+          ({ instance }) => instance.id === before.instance.id,
+        );
+        if (again === undefined) continue;
+        await this.#startReceiver(again);
+        running.push(again);
+      }
+    }
+    return running;
   }
 
   /**
@@ -111,175 +216,95 @@ export class Daemon {
    * the number of records that could not be delivered.
    */
   async stop(hurry?: AbortSignal): Promise<number> {
-    this.#phase = 'stopping';
-    const grace = AbortSignal.timeout(this.#options.config.service.grace_period);
+    await this.#reloading;
+    const grace = AbortSignal.timeout(this.#graph.config.service.grace_period);
     const deadline = hurry === undefined ? grace : AbortSignal.any([grace, hurry]);
-    const receivers = Promise.allSettled(this.#receivers.map(({ component }) => component.stop()));
-    await Promise.race([receivers, aborted(deadline)]);
-    const queues = [...this.#exporters.values()];
-    const results = await Promise.all(queues.map(({ queue }) => queue.stop(deadline)));
-    await Promise.race([receivers, delay(1000)]);
-    await Promise.allSettled(queues.map(({ component }) => component.stop()));
-    await Promise.allSettled(this.#processors.map((processor) => processor.stop?.()));
-    await this.#admin?.close();
-    const left = results.reduce((sum, result) => sum + result.left, 0);
-    const persisted = results.reduce((sum, result) => sum + result.persisted, 0);
-    this.#report(left, persisted);
+    const { left, persisted } = await this.#halt(deadline);
+    if (persisted > 0) this.log.info(`${persisted} records stay in disk queues for the next start`);
+    if (left === 0) this.log.info('stopped, nothing was lost');
+    else {
+      this.log.error(
+        `stopped with ${left} records undelivered after the grace period; files and peers that were not acknowledged still hold them`,
+      );
+    }
     await this.#selfLog.close();
     return left;
   }
 
-  #report(left: number, persisted: number): void {
-    if (persisted > 0) this.log.info(`${persisted} records stay in disk queues for the next start`);
-    if (left === 0) this.log.info('stopped; nothing was left');
-    else {
-      this.log.error(
-        `stopped; ${left} records were not delivered within the grace period (their sources still hold what can be read again)`,
-      );
-    }
+  async #halt(deadline: AbortSignal): Promise<{ left: number; persisted: number }> {
+    this.#phase = 'stopping';
+    const { receivers, exporters, stages } = this.#graph;
+    const stopped = Promise.allSettled(receivers.map(({ receiver }) => receiver.stop()));
+    await Promise.race([stopped, aborted(deadline)]);
+    const results = await Promise.all(exporters.map((node) => stopExporter(node, deadline)));
+    // Their last deliveries were settled by the queues just now; a defect in one must not hold up the end.
+    await Promise.race([stopped, delay(1000)]);
+    await Promise.allSettled(stages.map((node) => node.stage.processor.stop?.()));
+    await this.#admin?.close();
+    return {
+      left: results.reduce((sum, result) => sum + result.left, 0),
+      persisted: results.reduce((sum, result) => sum + result.persisted, 0),
+    };
   }
 
-  /** What runs, for the start-up picture. */
+  /** What runs, for the start-up picture and for status. */
   describe(): {
     receivers: Line[];
     pipelines: Line[];
     exporters: Line[];
     admin: string | undefined;
   } {
-    const line = (running: Running<Receiver | Exporter>): Line => [
-      running.instance.id,
-      running.component.status?.() ?? '',
-    ];
-    return {
-      receivers: this.#receivers.map(line),
-      pipelines: this.#options.config.pipelines.map(({ id, processors }) => [
-        id,
-        processors.join(' > '),
-      ]),
-      exporters: [...this.#exporters.values()].map(line),
-      admin: this.#admin === undefined ? undefined : `:${this.#admin.port}`,
-    };
-  }
-
-  #build(): void {
-    const { config, catalogue } = this.#options;
-    const used = (kind: 'receivers' | 'exporters', id: string): boolean =>
-      config.pipelines.some((pipeline) => pipeline[kind].includes(id));
-    for (const instance of config.exporters) {
-      if (used('exporters', instance.id)) this.#buildExporter(instance);
-    }
-    for (const { id, processors, exporters } of config.pipelines) {
-      const stages = processors.map((name) => this.#buildStage(id, name));
-      const queues = exporters.flatMap((name) => this.#exporters.get(name)?.queue ?? []);
-      this.#pipelines.push(new Pipeline(id, stages, queues));
-    }
-    for (const instance of config.receivers) {
-      if (!used('receivers', instance.id)) continue;
-      const type = catalogue.receivers[instance.type];
-      if (type === undefined) continue;
-      this.#receivers.push({
-        instance,
-        component: type.create(instance.config, this.#context(instance)),
-      });
-    }
-  }
-
-  #buildExporter(instance: Instance): void {
-    const type = this.#options.catalogue.exporters[instance.type];
-    if (type === undefined) return;
-    const context = this.#context(instance);
-    const component = type.create(instance.config, context);
-    const settings = instance.config as ExporterSettings;
-    const state = context.stateDirectory;
-    const deadLetter = new DeadLetter({
-      path:
-        state === undefined
-          ? undefined
-          : resolve(state, 'dead_letter', `${fileName(instance.id)}.jsonl`),
-      exporter: instance.id,
-      bytesMax: 1024 ** 3,
-    });
-    const sender = new Sender({
-      exporter: component,
-      context,
-      retry: settings.retry_on_failure,
-      timeoutMs: settings.timeout,
-      deadLetter,
-    });
-    const queue = new MemoryQueue(settings.queue, sender, context);
-    this.#exporters.set(instance.id, { instance, component, queue, sender });
-  }
-
-  #buildStage(pipeline: string, name: string): Stage {
-    const { config, catalogue } = this.#options;
-    const instance = config.processors.find(({ id }) => id === name);
-    const type = instance === undefined ? undefined : catalogue.processors[instance.type];
-    if (instance === undefined || type === undefined)
-      throw new StartError([`no processor ${name}`]);
-    const processor = type.create(instance.config, this.#context(instance));
-    this.#processors.push(processor);
-    return stage(this.metrics, { id: name, pipeline, processor, log: this.#scope(instance) });
-  }
-
-  async #start(): Promise<void> {
-    const { config } = this.#options;
-    const failed: string[] = [];
-    const attempt = async (what: string, work: () => Promise<void>): Promise<void> => {
-      try {
-        await work();
-      } catch (error) {
-        failed.push(`${what}: ${errorChain(error)}`);
-      }
-    };
+    const { config, receivers, exporters } = this.#graph;
     const { endpoint } = config.service.admin;
-    if (endpoint.kind === 'tcp' && endpoint.port >= 0 && config.service.admin.enabled) {
-      await attempt('service.admin', async () => {
-        this.#admin = await AdminServer.open({
-          host: endpoint.host,
-          port: endpoint.port,
-          metrics: this.metrics,
-          unready: () => this.#unready(),
-        });
-      });
-    }
-    for (const { instance, component, queue } of this.#exporters.values()) {
-      await attempt(`exporter ${instance.id}`, async () => {
-        await component.start?.();
-        await queue.start();
-      });
-    }
-    if (failed.length === 0) {
-      for (const { instance, component } of this.#receivers) {
-        await attempt(`receiver ${instance.id}`, () =>
-          component.start(
-            receiverEdge(this.metrics, instance.id, () => this.#pipelinesOf(instance.id)),
-          ),
-        );
-      }
-    }
-    if (failed.length > 0) throw new StartError(failed);
-    this.#phase = 'running';
+    const host = endpoint.kind === 'tcp' ? endpoint.host : '';
+    return {
+      receivers: receivers.map(({ instance, receiver }) => [
+        instance.id,
+        receiver.status?.() ?? '',
+      ]),
+      pipelines: config.pipelines.map(({ id, processors }) => [id, processors.join(' > ')]),
+      exporters: exporters.map(({ instance, exporter }) => [
+        instance.id,
+        exporter.status?.() ?? '',
+      ]),
+      admin: this.#admin === undefined ? undefined : `http://${host}:${this.#admin.port}/metrics`,
+    };
   }
 
-  #pipelinesOf(receiver: string): readonly Pipeline[] {
-    const ids = this.#options.config.pipelines
-      .filter(({ receivers }) => receivers.includes(receiver))
-      .map(({ id }) => id);
-    return this.#pipelines.filter(({ id }) => ids.includes(id));
+  async #openAdmin(config: Config): Promise<void> {
+    const { endpoint, enabled } = config.service.admin;
+    if (!enabled || endpoint.kind !== 'tcp') return;
+    this.#admin = await AdminServer.open({
+      host: endpoint.host,
+      port: endpoint.port,
+      metrics: this.metrics,
+      unready: () => (this.#phase === 'running' ? [] : [this.#phase]),
+    });
   }
 
-  #unready(): string[] {
-    if (this.#phase !== 'running') return [this.#phase];
-    return [];
+  async #startReceiver(node: ReceiverNode): Promise<void> {
+    const { id } = node.instance;
+    const edge = receiverEdge(this.metrics, id, () => pipelinesOf(this.#graph, id));
+    await node.receiver.start(async (batch) => {
+      if (this.#gate !== undefined) await this.#gate;
+      return edge(batch);
+    });
+  }
+
+  #surroundings(config: Config) {
+    return {
+      catalogue: this.#options.catalogue,
+      metrics: this.metrics,
+      context: (instance: Instance) => this.#context(config, instance),
+      scope: (instance: Instance) => this.#scope(instance),
+    };
   }
 
   #scope(instance: Instance): Log {
     return this.#selfLog.scope(`${instance.kind} ${instance.id}`);
   }
 
-  #context(instance: Instance): Context {
-    const { service, file } = this.#options.config;
-    const base = dirname(resolve(file));
+  #context({ service, baseDirectory }: Config, instance: Instance): Context {
     const drops = new Map<string, { add(count: number): void }>();
     const { metrics } = this;
     const total = this.#budget;
@@ -294,8 +319,8 @@ export class Daemon {
         return share;
       },
       stateDirectory:
-        service.state_directory === undefined ? undefined : resolve(base, service.state_directory),
-      baseDirectory: base,
+        service.state_directory === undefined ? undefined : resolve(baseDirectory, service.state_directory),
+      baseDirectory,
       now: () => performance.timeOrigin + performance.now(),
       random: Math.random,
       drop(reason, records) {
@@ -314,15 +339,30 @@ export class Daemon {
   }
 }
 
-type Line = readonly [id: string, text: string];
+const sameFolder = (node: ExporterNode, folder: string | undefined): boolean =>
+  folder !== undefined && node.folder === folder;
 
-type ExporterSettings = {
-  readonly queue: QueueSettings;
-  readonly retry_on_failure: RetrySettings;
-  readonly timeout: number;
-};
+async function startExporter({ exporter, queue }: ExporterNode): Promise<void> {
+  await exporter.start?.();
+  await queue.start();
+}
 
-const fileName = (id: string): string => id.replace(/[^\w.-]/g, '_');
+async function stopExporter(
+  { exporter, queue }: ExporterNode,
+  deadline: AbortSignal,
+): Promise<{ left: number; persisted: number }> {
+  const result = await queue.stop(deadline);
+  await exporter.stop().catch(() => undefined);
+  return result;
+}
+
+async function attempt(failed: string[], what: string, work: () => Promise<void>): Promise<void> {
+  try {
+    await work();
+  } catch (error) {
+    failed.push(`${what}: ${errorChain(error)}`);
+  }
+}
 
 const delay = (ms: number): Promise<void> => new Promise((done) => setTimeout(done, ms).unref());
 

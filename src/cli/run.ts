@@ -22,7 +22,7 @@ async function run(files: string[], version: string): Promise<number> {
     import('../daemon.ts'),
   ]);
   const write = (line: string): void => void process.stderr.write(line);
-  const { config, report } = await readConfig(files, catalogue, process.env);
+  const { config, report } = readConfig(files, catalogue, process.env, process.stderr);
   if (report !== '') write(report);
   if (config === undefined) return exitConfig;
   try {

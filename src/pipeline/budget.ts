@@ -5,7 +5,8 @@ type Waiter = { bytes: number; share: Share; resolve: () => void };
 
 /** Hands out bytes to receivers, first come first served, so that no receiver takes more than its fair part for long. */
 export class Budget {
-  readonly limitBytes: number;
+  /** A reload may change it. */
+  limitBytes: number;
   usedBytes = 0;
   readonly #shares = new Set<Share>();
   #waiting: Waiter[] = [];
