@@ -1,6 +1,13 @@
 // OTLP seen by somebody else: a decoder and encoder that we did not write, and real servers that receive.
 
+import {
+  createServer as createHttpServer,
+  type IncomingHttpHeaders,
+  type RequestListener,
+} from 'node:http';
+import { createServer as createHttpsServer } from 'node:https';
 import { createRequire } from 'node:module';
+import { gunzipSync, zstdDecompressSync } from 'node:zlib';
 import * as grpc from '@grpc/grpc-js';
 
 type Codec = {
@@ -207,5 +214,51 @@ export async function grpcSink(
     port,
     records: () => sink.requests.flatMap(seenRecords),
     close: () => server.forceShutdown(),
+  });
+}
+
+type HttpAnswer = { status?: number; headers?: Record<string, string>; body?: string | Buffer };
+
+export type HttpSink = {
+  readonly port: number;
+  readonly requests: { path: string; headers: IncomingHttpHeaders; body: Buffer }[];
+  /** What the next requests are answered with; the last one stays. Empty: everything is accepted. */
+  answers: (HttpAnswer | 'never' | 'reset')[];
+  close(): void;
+};
+
+/** An HTTP server that takes logs. Bodies are kept as they were before any compression. */
+export async function httpSink(options: { path?: string; tls?: object } = {}): Promise<HttpSink> {
+  const sink = { port: 0, requests: [], answers: [] } as unknown as HttpSink & { port: number };
+  const handler: RequestListener = (request, response) => {
+    const chunks: Buffer[] = [];
+    request.on('data', (chunk: Buffer) => chunks.push(chunk));
+    request.on('end', () => {
+      const raw = Buffer.concat(chunks);
+      const encoding = request.headers['content-encoding'];
+      const body =
+        encoding === 'gzip' ? gunzipSync(raw) : encoding === 'zstd' ? zstdDecompressSync(raw) : raw;
+      sink.requests.push({ path: request.url ?? '', headers: request.headers, body });
+      const answer = (sink.answers.length > 1 ? sink.answers.shift() : sink.answers[0]) ?? {};
+      if (answer === 'reset') request.socket.resetAndDestroy();
+      else if (answer !== 'never') {
+        response.writeHead(answer.status ?? 200, answer.headers).end(answer.body);
+      }
+    });
+  };
+  const server =
+    options.tls === undefined ? createHttpServer(handler) : createHttpsServer(options.tls, handler);
+  await new Promise<void>((done) =>
+    options.path === undefined
+      ? server.listen(0, '127.0.0.1', done)
+      : server.listen(options.path, done),
+  );
+  const address = server.address();
+  return Object.assign(sink, {
+    port: typeof address === 'object' && address !== null ? address.port : 0,
+    close: () => {
+      server.close();
+      server.closeAllConnections();
+    },
   });
 }

@@ -9,17 +9,30 @@ import {
 import type { OtlpRequest } from '../../encoding/otlp/encode.ts';
 import { type PartialSuccess, readPartialSuccess } from '../../encoding/otlp/response.ts';
 import { ExportError } from '../../pipeline/errors.ts';
+import type { OtlpSettings } from './settings.ts';
+import type { Target } from './target.ts';
 
 /** What a transport of ours does besides the official contract. */
-export type Transport = IExporterTransport & { prepare(): Promise<void> };
+export type Transport = IExporterTransport & {
+  /** Reads certificate files, so that the start fails when they cannot be used. Connects later. */
+  prepare(): Promise<void>;
+};
+
+export type TransportOptions = {
+  readonly target: Target;
+  readonly settings: OtlpSettings;
+  readonly baseDirectory: string;
+  readonly userAgent: string;
+  readonly now: () => number;
+  /** What ends the request of these bytes early. */
+  readonly signalOf: (data: Uint8Array) => AbortSignal | undefined;
+};
+
+export type TransportClass = new (options: TransportOptions) => Transport;
 
 export type DeliveryOptions = {
   readonly target: string;
-  readonly componentType: string;
-  /** `signalOf` gives the abort signal of a request's bytes. */
-  readonly transport: (signalOf: (data: Uint8Array) => AbortSignal | undefined) => Transport;
-  /** Reads an answer. */
-  readonly read?: (bytes: Uint8Array) => PartialSuccess | undefined;
+  readonly transport: (signalOf: TransportOptions['signalOf']) => Transport;
 };
 
 /** Sends requests; several may be under way. */
@@ -34,19 +47,18 @@ export class Delivery {
   constructor(options: DeliveryOptions) {
     this.#target = options.target;
     this.#transport = options.transport((data) => this.#signals.get(data));
-    const read = options.read ?? readPartialSuccess;
     this.#delegate = createOtlpNetworkExportDelegate<OtlpRequest, object>(
       // The queue in front limits both, and a slot of the delegate is free only some time after its callback.
       { timeoutMillis: 0, concurrencyLimit: Number.MAX_SAFE_INTEGER, compression: 'none' },
       {
         serializeRequest: (request) => request.bytes,
         deserializeResponse: (bytes) => {
-          this.#partial = read(bytes);
+          this.#partial = readPartialSuccess(bytes);
           return {};
         },
       },
       new ExporterMetrics<OtlpRequest>({
-        componentType: options.componentType,
+        componentType: 'otlp_log_exporter',
         metricsHelper: { name: 'log', countItems: (request) => request.records },
         url: options.target,
         meterProvider: undefined,

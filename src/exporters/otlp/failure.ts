@@ -82,3 +82,11 @@ function saysTooLarge(details: string): boolean {
     details,
   );
 }
+
+/** The queue's time limit has passed, or the process is about to end: another try may succeed. */
+export function aborted(signal: AbortSignal): ExportError {
+  const late = (signal.reason as Error | undefined)?.name === 'TimeoutError';
+  return new ExportError(late ? 'no answer within the timeout' : 'stopped before an answer', {
+    retryable: true,
+  });
+}

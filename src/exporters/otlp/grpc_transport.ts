@@ -1,70 +1,41 @@
 // OTLP over gRPC. The official transport cannot set channel options: after an outage its back-off grows to two
 // minutes, and it copies each request. This one plugs into the same export delegate.
 
-import { createSecureContext } from 'node:tls';
+import { type ConnectionOptions, createSecureContext } from 'node:tls';
 import * as grpc from '@grpc/grpc-js';
-import type { ExportResponse, IExporterTransport } from '@opentelemetry/otlp-exporter-base';
-import { ExportError } from '../../pipeline/errors.ts';
+import type { ExportResponse } from '@opentelemetry/otlp-exporter-base';
 import { addressText } from '../../wire/address.ts';
-import { clientOptions } from '../../wire/tls.ts';
-import { grpcFailure } from './failure.ts';
-import type { OtlpSettings } from './settings.ts';
-import type { Target } from './target.ts';
-
-export type TransportOptions = {
-  readonly target: Target;
-  readonly settings: OtlpSettings;
-  readonly baseDirectory: string;
-  readonly userAgent: string;
-  readonly now: () => number;
-  /** What ends the request of these bytes early. */
-  readonly signalOf: (data: Uint8Array) => AbortSignal | undefined;
-};
+import type { Transport, TransportOptions } from './delivery.ts';
+import { aborted, grpcFailure } from './failure.ts';
+import { TlsFiles } from './tls_files.ts';
 
 const path = '/opentelemetry.proto.collector.logs.v1.LogsService/Export';
 const same = (bytes: Buffer): Buffer => bytes;
 /** A peer that went away without a word is left after this many timeouts in a row. */
 const timeoutsMax = 2;
-/** How often certificate files are looked at again. */
-const certificatesMs = 30_000;
-
-type Tls = Awaited<ReturnType<typeof clientOptions>>;
-
 /** One channel to the target, made on first use and made anew when it is dead or its certificates changed. */
-export class GrpcTransport implements IExporterTransport {
+export class GrpcTransport implements Transport {
   readonly #options: TransportOptions;
   readonly #metadata = new grpc.Metadata();
+  readonly #tls: TlsFiles;
   #client: grpc.Client | undefined;
-  #tls: Tls | undefined;
-  #tlsReadMs = 0;
   #timeouts = 0;
 
   constructor(options: TransportOptions) {
     this.#options = options;
+    this.#tls = new TlsFiles(options);
     for (const [key, value] of Object.entries(options.target.headers)) {
       this.#metadata.set(key, key.endsWith('-bin') ? Buffer.from(value, 'base64') : value);
     }
   }
 
-  /** Reads certificate files, so that the start fails when they cannot be used. Connects later. */
   async prepare(): Promise<void> {
-    const { target, baseDirectory } = this.#options;
-    if (target.tls === undefined) return;
-    const host = target.address.kind === 'tcp' ? target.address.host : 'localhost';
-    this.#tlsReadMs = this.#options.now();
-    const tls = await clientOptions(target.tls, { baseDirectory, host });
-    if (this.#tls !== undefined && sameCertificates(this.#tls, tls)) return;
-    this.#tls = tls;
-    this.#renew();
+    await this.#tls.load();
   }
 
   async send(data: Uint8Array): Promise<ExportResponse> {
-    const { target, now, signalOf } = this.#options;
-    if (target.tls !== undefined && now() - this.#tlsReadMs > certificatesMs) {
-      // Files that cannot be read just now leave the old certificates in use.
-      await this.prepare().catch(() => undefined);
-    }
-    const signal = signalOf(data);
+    if (await this.#tls.refresh()) this.#renew();
+    const signal = this.#options.signalOf(data);
     if (signal?.aborted) return { status: 'failure', error: aborted(signal) };
     this.#client ??= this.#connect();
     return this.#call(this.#client, data as Buffer, signal);
@@ -132,16 +103,7 @@ export class GrpcTransport implements IExporterTransport {
     const { address, tls } = target;
     const to = address.kind === 'unix' ? `unix:${address.path}` : `dns:///${addressText(address)}`;
     const { keepalive, balancer_name } = settings;
-    const credentials =
-      this.#tls === undefined
-        ? grpc.credentials.createInsecure()
-        : grpc.ChannelCredentials.createFromSecureContext(createSecureContext(this.#tls), {
-            rejectUnauthorized: this.#tls.rejectUnauthorized ?? true,
-            ...(this.#tls.checkServerIdentity === undefined
-              ? {}
-              : { checkServerIdentity: this.#tls.checkServerIdentity }),
-          });
-    return new grpc.Client(to, credentials, {
+    return new grpc.Client(to, credentials(this.#tls.current), {
       'grpc.primary_user_agent': userAgent,
       'grpc.initial_reconnect_backoff_ms': 100,
       'grpc.max_reconnect_backoff_ms': 1000,
@@ -166,16 +128,11 @@ export class GrpcTransport implements IExporterTransport {
   }
 }
 
-/** The queue's time limit has passed, or the process is about to end: another try may succeed. */
-export function aborted(signal: AbortSignal): ExportError {
-  const late = (signal.reason as Error | undefined)?.name === 'TimeoutError';
-  return new ExportError(late ? 'no answer within the timeout' : 'stopped before an answer', {
-    retryable: true,
+function credentials(tls: ConnectionOptions | undefined): grpc.ChannelCredentials {
+  if (tls === undefined) return grpc.credentials.createInsecure();
+  const { rejectUnauthorized = true, checkServerIdentity } = tls;
+  return grpc.ChannelCredentials.createFromSecureContext(createSecureContext(tls), {
+    rejectUnauthorized,
+    ...(checkServerIdentity === undefined ? {} : { checkServerIdentity }),
   });
-}
-
-function sameCertificates(a: Tls, b: Tls): boolean {
-  return [a.ca, a.cert, a.key].every(
-    (part, i) => String(part) === String([b.ca, b.cert, b.key][i]),
-  );
 }

@@ -5,9 +5,9 @@ import type { PartialSuccess } from '../../encoding/otlp/response.ts';
 import type { Batch } from '../../pipeline/batch.ts';
 import { type Context, type Exporter, exporter } from '../../pipeline/component.ts';
 import { version } from '../../telemetry/version.ts';
-import { Delivery } from './delivery.ts';
+import type { Delivery, TransportClass } from './delivery.ts';
 import { type OtlpSettings, otlpConfig } from './settings.ts';
-import { resolveTarget, type Target } from './target.ts';
+import { type Protocol, resolveTarget, type Target } from './target.ts';
 
 export const otlp = exporter({
   name: 'otlp',
@@ -40,7 +40,8 @@ class OtlpExporter implements Exporter {
     this.#encoder = new OtlpEncoder({
       body: settings.body,
       attributes: settings.attributes,
-      bytesMax: settings.max_request_bytes,
+      // JSON is about twice as long as the protobuf that it is made from.
+      bytesMax: settings.max_request_bytes / (this.#target.protocol === 'http/json' ? 2 : 1),
       version,
     });
     this.#rejections = new Rejections(this.#target.text, context);
@@ -49,7 +50,8 @@ class OtlpExporter implements Exporter {
   /** The transports are loaded here: they are most of the program's start time. */
   async start(): Promise<void> {
     const target = this.#target;
-    const { GrpcTransport } = await import('./grpc_transport.ts');
+    const { Delivery } = await import('./delivery.ts');
+    const Transport = await transportOf(target.protocol);
     const shared = {
       target,
       settings: this.#settings,
@@ -59,8 +61,7 @@ class OtlpExporter implements Exporter {
     };
     this.#delivery = new Delivery({
       target: target.text,
-      componentType: 'otlp_grpc_log_exporter',
-      transport: (signalOf) => new GrpcTransport({ ...shared, signalOf }),
+      transport: (signalOf) => new Transport({ ...shared, signalOf }),
     });
     await this.#delivery.prepare();
   }
@@ -90,6 +91,11 @@ class OtlpExporter implements Exporter {
   status(): string {
     return `${this.#target.text} (${this.#target.protocol})`;
   }
+}
+
+async function transportOf(protocol: Protocol): Promise<TransportClass> {
+  if (protocol === 'grpc') return (await import('./grpc_transport.ts')).GrpcTransport;
+  return (await import('./http_transport.ts')).HttpTransport;
 }
 
 /** After this long without a rejection the peer counts as content. */
