@@ -41,6 +41,31 @@ export class StartError extends Error {
 
 type Line = readonly [id: string, text: string];
 
+export type Status = {
+  readonly version: string;
+  readonly pid: number;
+  readonly phase: string;
+  readonly uptimeSeconds: number;
+  /** Bytes. */
+  readonly budget: { readonly used: number; readonly limit: number };
+  readonly pipelines: Config['pipelines'];
+  readonly receivers: readonly {
+    readonly id: string;
+    readonly status: string;
+    readonly accepted: number;
+    readonly waiting: number;
+  }[];
+  readonly exporters: readonly {
+    readonly id: string;
+    readonly status: string;
+    readonly sent: number;
+    readonly failed: number;
+    readonly queueBytes: number;
+    readonly oldestSeconds: number;
+    readonly retrying: boolean;
+  }[];
+};
+
 export class Daemon {
   readonly metrics = new Metrics();
   readonly log: Log;
@@ -247,7 +272,45 @@ export class Daemon {
     };
   }
 
-  /** What runs, for the start-up picture and for status. */
+  /** The number of a metric's series, for status. */
+  #sum(name: string, labels: Record<string, string>): number {
+    return this.metrics.read(name, labels) ?? 0;
+  }
+
+  /** What `meshlog status` shows. */
+  status(): Status {
+    const { receivers, exporters, config } = this.#graph;
+    return {
+      version: this.#options.version,
+      pid: process.pid,
+      phase: this.#phase,
+      uptimeSeconds: Math.round(performance.now() / 1000),
+      budget: { used: this.#budget.usedBytes, limit: this.#budget.limitBytes },
+      pipelines: config.pipelines,
+      receivers: receivers.map(({ instance: { id, type }, receiver }) => ({
+        id,
+        status: receiver.status?.() ?? '',
+        accepted: this.#sum('otelcol_receiver_accepted_log_records_total', {
+          receiver: id,
+          transport: type,
+        }),
+        waiting: this.#sum('meshlog_receiver_unacknowledged_records', { receiver: id }),
+      })),
+      exporters: exporters.map(({ instance: { id }, exporter, sender }) => ({
+        id,
+        status: exporter.status?.() ?? '',
+        sent: this.#sum('otelcol_exporter_sent_log_records_total', { exporter: id }),
+        failed: this.#sum('otelcol_exporter_send_failed_log_records_total', { exporter: id }),
+        queueBytes: this.#sum('otelcol_exporter_queue_size', { exporter: id, data_type: 'logs' }),
+        oldestSeconds: this.#sum('meshlog_exporter_oldest_unacknowledged_seconds', {
+          exporter: id,
+        }),
+        retrying: sender.failing,
+      })),
+    };
+  }
+
+  /** What runs, for the start-up picture. */
   describe(): {
     receivers: Line[];
     pipelines: Line[];
@@ -319,7 +382,9 @@ export class Daemon {
         return share;
       },
       stateDirectory:
-        service.state_directory === undefined ? undefined : resolve(baseDirectory, service.state_directory),
+        service.state_directory === undefined
+          ? undefined
+          : resolve(baseDirectory, service.state_directory),
       baseDirectory,
       now: () => performance.timeOrigin + performance.now(),
       random: Math.random,

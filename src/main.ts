@@ -3,6 +3,10 @@
 
 import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
+import { checkCommand } from './cli/check.ts';
+import { componentsCommand } from './cli/components.ts';
+import { controlCommands } from './cli/control.ts';
+import { docsCommand } from './cli/docs.ts';
 import { runCommand } from './cli/run.ts';
 
 const { version } = JSON.parse(
@@ -26,6 +30,7 @@ const exit = (code: number): void => {
   process.stdout.write('', () => process.stderr.write('', () => process.exit(code)));
 };
 
-for (const command of [runCommand]) command(program, exit);
+const commands = [runCommand, checkCommand, componentsCommand, docsCommand, controlCommands];
+for (const command of commands) command(program, exit);
 
 await program.parseAsync();

@@ -1,6 +1,11 @@
 // meshlog run: the daemon, until a signal or the end of its sources.
 
+import { resolve } from 'node:path';
 import type { Command } from 'commander';
+import type { Config } from '../config/config.ts';
+import type { ReadConfig } from '../config/load.ts';
+import type { Daemon } from '../daemon.ts';
+import type { ControlServer } from '../wire/control_socket.ts';
 
 /** Exit code of a configuration that cannot be used (sysexits.h EX_CONFIG). */
 const exitConfig = 78;
@@ -22,47 +27,90 @@ async function run(files: string[], version: string): Promise<number> {
     import('../daemon.ts'),
   ]);
   const write = (line: string): void => void process.stderr.write(line);
-  const { config, report } = readConfig(files, catalogue, process.env, process.stderr);
-  if (report !== '') write(report);
+  const read = (): ReadConfig => readConfig(files, catalogue, process.env, process.stderr);
+  const { config, report, files: watched } = read();
+  write(report);
   if (config === undefined) return exitConfig;
   try {
     const daemon = await Daemon.start({ config, catalogue, version, write });
     write(picture(daemon.describe(), { version, file: files.join(' ') }));
-    return await untilStopped(daemon);
+    return await untilStopped(daemon, { config, read, watched });
   } catch (error) {
     if (!(error instanceof StartError)) throw error;
-    write(
-      `${files.join(' ')}: nothing was started\n${error.reasons.map((reason) => `  ${reason}\n`).join('')}`,
-    );
+    const reasons = error.reasons.map((reason) => `  ${reason}\n`).join('');
+    write(`${files.join(' ')}: nothing was started\n${reasons}`);
     return 1;
   }
 }
 
-type Running = {
-  ended(): Promise<void>;
-  reopen(): Promise<void>;
-  stop(hurry?: AbortSignal): Promise<number>;
+type Setting = {
+  readonly config: Config;
+  readonly read: () => ReadConfig;
+  readonly watched: readonly string[];
 };
 
 /** Waits for SIGTERM, SIGINT or the end of all sources, then drains. A second signal ends at once. */
-async function untilStopped(daemon: Running): Promise<number> {
+async function untilStopped(daemon: Daemon, setting: Setting): Promise<number> {
+  const { Reloader } = await import('../reloader.ts');
+  const reloader = new Reloader({
+    read: setting.read,
+    apply: (config) => daemon.reload(config),
+    log: daemon.log,
+    metrics: daemon.metrics,
+  });
   const hurry = new AbortController();
   let signals = 0;
-  let stop: (value: unknown) => void = () => undefined;
-  const signalled = new Promise((resolve) => {
-    stop = resolve;
+  const signalled = new Promise<void>((stop) => {
+    const onSignal = (): void => {
+      signals++;
+      if (signals > 1) hurry.abort();
+      stop();
+    };
+    process.on('SIGTERM', onSignal);
+    process.on('SIGINT', onSignal);
   });
-  const onSignal = (): void => {
-    signals++;
-    if (signals > 1) hurry.abort();
-    stop(undefined);
-  };
-  process.on('SIGTERM', onSignal);
-  process.on('SIGINT', onSignal);
-  process.on('SIGHUP', () => void daemon.reopen());
+  process.on('SIGHUP', () => {
+    void daemon.reopen().then(() => reloader.reload('SIGHUP'));
+  });
+  const { watch, interval } = setting.config.service.reload;
+  if (watch) await reloader.watch(setting.watched, interval);
+  const control = await openControl(daemon, reloader, setting.config);
   await Promise.race([signalled, daemon.ended()]);
+  reloader.stop();
   const left = await daemon.stop(hurry.signal);
+  await control?.close();
   return left === 0 ? 0 : 1;
+}
+
+/** The socket that `meshlog status` and `meshlog reload` ask; a daemon that cannot have one runs without. */
+async function openControl(
+  daemon: Daemon,
+  reloader: InstanceType<typeof import('../reloader.ts').Reloader>,
+  config: Config,
+): Promise<ControlServer | undefined> {
+  const path = controlPath(config);
+  if (path === undefined) return undefined;
+  const { ControlServer } = await import('../wire/control_socket.ts');
+  try {
+    return await ControlServer.open(path, async (request) => {
+      const { command } = request as { command?: unknown };
+      if (command === 'status') return { ...daemon.status(), reload: reloader.last ?? null };
+      if (command === 'reload') return reloader.reload('meshlog reload');
+      throw new Error(`unknown command ${JSON.stringify(command)}`);
+    });
+  } catch (error) {
+    daemon.log.warn(
+      `no control socket, meshlog status and reload will not reach this process: ${String(error)}`,
+    );
+    return undefined;
+  }
+}
+
+/** Where the control socket of a configuration is; undefined: it has none. */
+export function controlPath({ service, baseDirectory }: Config): string | undefined {
+  if (service.control_socket !== undefined) return resolve(baseDirectory, service.control_socket);
+  if (service.state_directory === undefined) return undefined;
+  return resolve(baseDirectory, service.state_directory, 'control.sock');
 }
 
 type Lines = readonly (readonly [id: string, text: string])[];

@@ -35,6 +35,23 @@ export const serviceSchema = z.strictObject({
     .min(1)
     .optional()
     .describe('Where checkpoints and disk queues live; absent: nothing outlasts the process.'),
+  control_socket: z
+    .string()
+    .min(1)
+    .optional()
+    .describe(
+      'Unix socket (mode 0600) for meshlog status and meshlog reload; absent: control.sock in the state directory, if there is one.',
+    ),
+  reload: z
+    .strictObject({
+      watch: z
+        .boolean()
+        .default(true)
+        .describe('Whether a changed configuration file is taken over without being asked.'),
+      interval: duration().prefault('1s').describe('How often the files are looked at.'),
+    })
+    .prefault({})
+    .describe('SIGHUP and meshlog reload work in any case. A bad file leaves the old one running.'),
   admin: z
     .strictObject({
       enabled: z.boolean().default(true).describe('false: no port is opened.'),
