@@ -2,10 +2,10 @@
 
 import { didYouMean } from '../../config/words.ts';
 import { flagOfShort, flagTable, maskOfFlags } from '../flags.ts';
+import { grpcNumberOf, grpcOfHttp, grpcText } from '../grpc_status.ts';
 import type { Condition, Plan } from './condition.ts';
 import { FieldReader } from './field_reader.ts';
 import { FlagsReader } from './flags_reader.ts';
-import { grpcCode, grpcCodeOfHttp, grpcStatusNames } from './grpc_status.ts';
 import { choice, type Struct } from './struct.ts';
 
 /** ComparisonFilter's operators by number. */
@@ -111,6 +111,11 @@ export function responseFlag(struct: Struct): Plan | undefined {
   };
 }
 
+/** The statuses by number; this enum of Envoy's spells one of them with a single L. */
+const grpcStatusNames = Array.from({ length: 17 }, (_, number) =>
+  grpcText(number, 'SNAKE_STRING').replace('CANCELLED', 'CANCELED'),
+);
+
 /** From trailers, else headers, else what the HTTP status stands for, else UNKNOWN. */
 export function grpcStatus(struct: Struct): Plan | undefined {
   const wanted = struct
@@ -135,9 +140,9 @@ export function grpcStatus(struct: Struct): Plan | undefined {
       },
       test: (row) => {
         const code = status.span(row)
-          ? grpcCode(status.bytes.latin1Slice(status.start, status.end))
-          : grpcCodeOfHttp(http.number(row));
-        return wanted.includes(code) !== exclude;
+          ? grpcNumberOf(status.bytes.latin1Slice(status.start, status.end))
+          : grpcOfHttp(http.number(row));
+        return (code !== undefined && wanted.includes(code)) !== exclude;
       },
     };
   };

@@ -1,7 +1,8 @@
 // What a dotted name in a filter means: our vocabulary (fields.ts), Envoy's CEL attributes as they are (envoy.md
 // section 3), names of OpenTelemetry's conventions, and open maps (headers, metadata, attributes, resource).
 
-import { type FieldType, fields } from '../fields.ts';
+import { type FieldType, fieldOf, fields, openFields } from '../fields.ts';
+import { headerField } from '../header_fields.ts';
 import type { Cut, Source } from './field_reader.ts';
 
 /** `flags` and `status` (gRPC) are numbers or names, as their use asks. */
@@ -99,10 +100,8 @@ const special: Readonly<Record<string, Named>> = {
   'connection.requested_server_name': emptyWhenAbsent('connection.requested_server_name'),
   'connection.transport_failure_reason': emptyWhenAbsent('connection.transport_failure_reason'),
   'upstream.transport_failure_reason': emptyWhenAbsent('upstream.transport_failure_reason'),
-  'upstream.cx_pool_ready_duration': from('duration', 'upstream.cx_pool_ready_duration'),
   'upstream.num_endpoints': from('int', 'upstream.num_endpoints'),
   'upstream.locality': from('dyn', 'upstream.locality'),
-  'upstream.subject_local_certificate': from('string', 'upstream.subject_local_certificate'),
   'upstream.sha256_peer_certificate_digest': from(
     'string',
     'upstream.sha256_peer_certificate_digest',
@@ -124,12 +123,7 @@ const special: Readonly<Record<string, Named>> = {
   ),
   'xds.virtual_host_name': from('string', 'xds.virtual_host_name'),
   'xds.listener_direction': { ...from('int', 'mesh.direction'), derived: 'direction' },
-  'xds.cluster_metadata': from('dyn', 'xds.cluster_metadata'),
-  'xds.route_metadata': from('dyn', 'xds.route_metadata'),
-  'xds.virtual_host_metadata': from('dyn', 'xds.virtual_host_metadata'),
-  'xds.upstream_host_metadata': from('dyn', 'xds.upstream_host_metadata'),
   'xds.upstream_host_locality_metadata': from('dyn', 'xds.upstream_host_locality_metadata'),
-  'xds.listener_metadata': from('dyn', 'xds.listener_metadata'),
   body: { kind: 'string', sources: [{ name: 'body', record: 'body' }] },
   severity: { kind: 'int', sources: [{ name: 'severity', record: 'severity' }] },
   ...Object.fromEntries(firstOfSeveral.map((name) => [name, cut('string', name, name, 'first')])),
@@ -147,16 +141,20 @@ const known = new Map<string, Named>(
 );
 for (const [name, named] of Object.entries(special)) known.set(name, named);
 
-/** Maps whose keys are free. Headers are texts; what stands in the others is known only when it is seen. */
-const openMaps: Readonly<Record<string, { readonly prefix: string; readonly kind: FieldKind }>> = {
-  'request.headers': { prefix: 'request.headers.', kind: 'string' },
-  'response.headers': { prefix: 'response.headers.', kind: 'string' },
-  'response.trailers': { prefix: 'response.trailers.', kind: 'string' },
-  custom_tags: { prefix: 'custom_tags.', kind: 'string' },
-  metadata: { prefix: 'metadata.', kind: 'dyn' },
+type OpenMap = { readonly prefix: string; readonly kind: FieldKind };
+
+/** Maps whose keys are free: the open fields of the vocabulary, Envoy's other names of them, and everything at all. */
+const openMaps: Readonly<Record<string, OpenMap>> = {
+  ...Object.fromEntries(
+    openFields
+      .filter((prefix) => !known.has(prefix.slice(0, -1)))
+      .map((prefix) => [
+        prefix.slice(0, -1),
+        { prefix, kind: kindOfType[fieldOf(`${prefix}x`)?.type ?? 'json'] },
+      ]),
+  ),
   'metadata.filter_metadata': { prefix: 'metadata.', kind: 'dyn' },
-  filter_state: { prefix: 'filter_state.', kind: 'dyn' },
-  upstream_filter_state: { prefix: 'upstream_filter_state.', kind: 'dyn' },
+  upstream_filter_state: { prefix: 'upstream.filter_state.', kind: 'dyn' },
   attributes: { prefix: '', kind: 'dyn' },
   resource: { prefix: '', kind: 'dyn' },
 };
@@ -166,33 +164,19 @@ const openRoots = new Set(
   'log k8s net service host container process cloud sampling dedup kuma envoy'.split(' '),
 );
 
-/** Headers that have a row of their own in the vocabulary. */
-const headerFields: Readonly<Record<string, string>> = {
-  ':method': 'request.method',
-  ':path': 'request.path',
-  ':authority': 'request.host',
-  host: 'request.host',
-  ':scheme': 'request.scheme',
-  'user-agent': 'request.useragent',
-  referer: 'request.referer',
-  'x-request-id': 'request.id',
-};
-
 /** The map that a name is, if it is one. */
-export function openMap(name: string): { prefix: string; kind: FieldKind } | undefined {
-  return openMaps[name];
+export function openMap(name: string): OpenMap | undefined {
+  return Object.hasOwn(openMaps, name) ? openMaps[name] : undefined;
 }
 
 /** An entry of a map. Header names have no case. */
 export function entryOf(map: string, key: string): Named {
   const { prefix, kind } = openMaps[map]!;
   if (map === 'attributes') return known.get(key) ?? from('dyn', key);
-  const isHeaders = map.startsWith('re');
-  const name = isHeaders ? key.toLowerCase() : key;
-  const field = map === 'request.headers' ? headerFields[name] : undefined;
-  if (field !== undefined) return from(kind, field, `${prefix}${name}`);
-  if (map === 'response.headers' && name === ':status') return from(kind, 'response.code');
-  return from(kind, `${prefix}${name}`);
+  if (!/\.(?:headers|trailers)\.$/.test(prefix)) return from(kind, prefix + key);
+  const header = headerField(prefix, key.toLowerCase());
+  const plain = prefix + key.toLowerCase();
+  return header === plain ? from(kind, plain) : from(kind, header, plain);
 }
 
 /** What a dotted name that is no entry of a map means; undefined when nothing has that name. */

@@ -18,7 +18,7 @@ const oneOf =
     return byte < 128 && (letters.test(character) || more.includes(character));
   };
 
-const visible = (byte: number): boolean => byte > 32 && byte !== 127;
+const visible = (byte: number): boolean => byte > 32;
 const quote = 34;
 
 const tables: Readonly<Record<Alphabet, ByteTable>> = {

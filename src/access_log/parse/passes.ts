@@ -2,7 +2,23 @@
 // each byte once; positions go into the caller's arrays.
 
 import { allIn, hasShape } from './alphabets.ts';
-import { byWidth, dashOrDigits, type Program, type Slot } from './program.ts';
+import {
+  byTextWords,
+  byTime,
+  byWidth,
+  byWords,
+  dashOrDigits,
+  type Program,
+  type Slot,
+} from './program.ts';
+
+/** Bytes start..end of a batch; `view` shows the same memory. */
+export type Line = {
+  bytes: Buffer;
+  view: DataView;
+  start: number;
+  end: number;
+};
 
 /** Where the values of a line begin and end, by slot. */
 export type Spans = { readonly starts: Int32Array; readonly ends: Int32Array };
@@ -10,85 +26,98 @@ export type Spans = { readonly starts: Int32Array; readonly ends: Int32Array };
 /** The slot at which a pass stopped, where its value begins or (going backwards) ends, and the byte that did not fit. */
 export const stop = { slot: 0, value: 0, at: 0 };
 
-/** Reads the whole line forward. True when it fits; else `stop` says where it did not. */
-export function forward(
-  program: Program,
-  spans: Spans,
-  bytes: Uint8Array,
-  start: number,
-  end: number,
-): boolean {
-  return through(program, spans, bytes, start, end, false);
-}
-
-/** Reads forward up to the first value that is not certain, or that does not fit; `stop` says which. */
-export function fromLeft(
-  program: Program,
-  spans: Spans,
-  bytes: Uint8Array,
-  start: number,
-  end: number,
-): void {
-  through(program, spans, bytes, start, end, true);
-}
-
-function through(
-  program: Program,
-  spans: Spans,
-  bytes: Uint8Array,
-  start: number,
-  end: number,
-  certainOnly: boolean,
-): boolean {
+/**
+ * Reads a line forward. True when all of it fits; else `stop` says where it did not. With `certainOnly` it goes no
+ * further than the first value that is not certain. `view` shows the same bytes.
+ */
+export function forward(program: Program, spans: Spans, line: Line, certainOnly: boolean): boolean {
   const { slots, head } = program;
   const { starts, ends } = spans;
-  let at = start;
-  stop.slot = -1;
-  stop.value = start;
-  stop.at = start;
-  if (!holds(bytes, at, end, head)) return false;
-  at += head.length;
+  const { bytes, view, start, end } = line;
+  if (!holds(bytes, start, end, head)) return stopped(-1, start, start);
+  let at = start + head.length;
   for (let k = 0; k < slots.length; k++) {
     const slot = slots[k]!;
-    stop.slot = k;
-    stop.value = at;
-    stop.at = at;
-    if (certainOnly && !slot.certain) return false;
-    const to = valueEnd(slot, bytes, at, end);
-    if (to < 0) return false;
-    const literal = slot.literal;
-    const next = to + literal.length;
-    if (next > end) return false;
-    for (let i = 0; i < literal.length; i++) {
-      if (bytes[to + i] !== literal[i]) {
-        stop.at = to;
-        return false;
-      }
+    if (certainOnly && !slot.certain) return stopped(k, at, at);
+    const table = slot.table;
+    let i = at;
+    switch (slot.scan) {
+      case byWords:
+        // A word without a byte up to 34 is all value; else its lowest such byte is the end, or one that is accepted.
+        while (i + 4 <= end) {
+          const word = view.getInt32(i, true);
+          const found = (word - 0x23232323) & ~word & 0x80808080;
+          if (found === 0) i += 4;
+          else {
+            i += (31 - Math.clz32(found & -found)) >> 3;
+            if (table[bytes[i]!] === 0) break;
+            i++;
+          }
+        }
+        while (i < end && table[bytes[i]!] !== 0) i++;
+        break;
+      case byTextWords:
+        i = textEnd(table, bytes, view, at, end);
+        break;
+      case dashOrDigits:
+        if (i < end && bytes[i] === 45) i++;
+        else while (i < end && table[bytes[i]!] !== 0) i++;
+        break;
+      case byWidth:
+        i += slot.width;
+        break;
+      case byTime:
+        if (i + 24 < end && bytes[i + 24] === slot.literal[0]) i += 24;
+        else while (i < end && table[bytes[i]!] !== 0) i++;
+        break;
+      default:
+        while (i < end && table[bytes[i]!] !== 0) i++;
     }
+    // Where the line ends with this value there is nothing to step back over.
+    if (slot.back > 0 && i < end) i -= slot.back;
+    const next = i + slot.literalLength;
+    if (i < at || next > end || (view.getInt32(i, true) & slot.mask) !== slot.word) {
+      return stopped(k, at, i);
+    }
+    if (slot.literalLength > 4 && !holds(bytes, i, end, slot.literal)) return stopped(k, at, i);
+    if (i === at && slot.neverEmpty) return stopped(k, at, i);
     starts[k] = at;
-    ends[k] = to;
+    ends[k] = i;
     at = next;
   }
+  if (at === end) return true;
+  return stopped(slots.length - 1, starts[slots.length - 1]!, at);
+}
+
+function stopped(slot: number, value: number, at: number): false {
+  stop.slot = slot;
+  stop.value = value;
   stop.at = at;
-  return at === end;
+  return false;
 }
 
-/** Where the value of a slot ends that begins at `at`; -1 when nothing there is such a value. */
-function valueEnd(slot: Slot, bytes: Uint8Array, at: number, end: number): number {
-  if (slot.scan === byWidth) return at + slot.width <= end ? at + slot.width : -1;
-  const table = slot.table;
+/** The end of a value that may hold spaces: words without controls and quotes are all value. */
+function textEnd(
+  table: Uint8Array,
+  bytes: Uint8Array,
+  view: DataView,
+  at: number,
+  end: number,
+): number {
   let i = at;
-  if (slot.scan === dashOrDigits && i < end && bytes[i] === 45) return i + 1;
+  while (i + 4 <= end) {
+    const word = view.getInt32(i, true);
+    const quote = word ^ 0x22222222;
+    const found = (((quote - 0x01010101) & ~quote) | ((word - 0x20202020) & ~word)) & 0x80808080;
+    if (found === 0) i += 4;
+    else {
+      i += (31 - Math.clz32(found & -found)) >> 3;
+      if (table[bytes[i]!] === 0) return i;
+      i++;
+    }
+  }
   while (i < end && table[bytes[i]!] !== 0) i++;
-  // Where the line ends with this value there is nothing to step back over.
-  if (slot.back > 0 && i < end) i -= slot.back;
-  if (i < at) return -1;
-  return i === at && neverEmpty(slot) ? -1 : i;
-}
-
-/** Counts are printed as 0 when they are unknown. */
-function neverEmpty({ command, target }: Slot): boolean {
-  return command.operator.kind === 'count' || target.store === 'time';
+  return i;
 }
 
 function holds(bytes: Uint8Array, at: number, end: number, literal: Uint8Array): boolean {
@@ -157,7 +186,7 @@ export function fits(slot: Slot, bytes: Uint8Array, start: number, end: number):
     case 'duration':
       return length > 0 && allIn(slot.table, bytes, start, end);
     default:
-      return (length > 0 || !neverEmpty(slot)) && allIn(slot.wide, bytes, start, end);
+      return (length > 0 || !slot.neverEmpty) && allIn(slot.wide, bytes, start, end);
   }
 }
 

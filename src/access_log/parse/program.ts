@@ -6,12 +6,26 @@ import type { Alphabet } from '../operators.ts';
 import { type ByteTable, tableFor } from './alphabets.ts';
 import { type Target, targetOf } from './target.ts';
 
-/** How the end of a value is found going forward. */
+/** How the end of a value is found going forward: at the first byte that its table does not have, ... */
 export const byTable = 0;
-/** Digits, or one dash. */
-export const dashOrDigits = 1;
-/** A known number of bytes. */
-export const byWidth = 2;
+/** ... the same, four bytes at a time: the table lacks only bytes up to `"`, ... */
+export const byWords = 1;
+/** ... the same for a table that has the space, ... */
+export const byTextWords = 2;
+/** ... after digits or one dash, ... */
+export const dashOrDigits = 3;
+/** ... after a known number of bytes, ... */
+export const byWidth = 4;
+/** ... after the 24 bytes of a time as Envoy prints it by default, if the text that follows stands there. */
+export const byTime = 5;
+
+export type Scan =
+  | typeof byTable
+  | typeof byWords
+  | typeof byTextWords
+  | typeof dashOrDigits
+  | typeof byWidth
+  | typeof byTime;
 
 export type Slot = {
   readonly command: Command;
@@ -22,14 +36,20 @@ export type Slot = {
   readonly backTable: ByteTable;
   /** Every byte that it could hold. */
   readonly wide: ByteTable;
-  readonly scan: typeof byTable | typeof dashOrDigits | typeof byWidth;
+  readonly scan: Scan;
   readonly width: number;
   /** Bytes of the following text that the table accepts too: the scan runs over them and steps back. */
   readonly back: number;
   /** Whether the end of the value is certain in both directions: no client can put there what ends it. */
   readonly certain: boolean;
+  /** Counts are 0 when they are unknown, and times are never missing. */
+  readonly neverEmpty: boolean;
   /** The text that follows; empty at the end of the line. */
   readonly literal: Buffer;
+  readonly literalLength: number;
+  /** Its first bytes as a word, and which of the four bytes of a word they are. */
+  readonly word: number;
+  readonly mask: number;
 };
 
 export type Program = {
@@ -80,7 +100,7 @@ type Draft = {
   readonly target: Target;
   readonly literal: Buffer;
   readonly certain: boolean;
-  readonly scan: Slot['scan'];
+  readonly scan: Scan;
   readonly width: number;
 };
 
@@ -93,9 +113,15 @@ function draft(command: Command, following: string): Draft {
     target,
     literal,
     certain: isCertain(command, target, literal),
-    scan: target.alphabet === 'duration' ? dashOrDigits : width > 0 ? byWidth : byTable,
+    scan: scanOf(command, target, width),
     width,
   };
+}
+
+function scanOf({ args }: Command, { alphabet }: Target, width: number): Scan {
+  if (alphabet === 'duration') return dashOrDigits;
+  if (width > 0) return byWidth;
+  return args.time?.isDefault === true ? byTime : byTable;
 }
 
 /** The width of a time whose every piece has one and which could be mistaken without it. */
@@ -116,7 +142,7 @@ function isCertain({ operator }: Command, { alphabet }: Target, literal: Buffer)
 
 function slotOf(drafts: readonly Draft[], k: number, before: string): Slot {
   const { command, target, literal, certain, scan, width } = drafts[k]!;
-  const table = tableFor(target.alphabet);
+  const table = tableFor(quickAlphabet(target.alphabet, literal));
   const wide = tableFor(target.alphabet === 'path' ? 'free' : target.alphabet);
   let back = literal.findIndex((byte) => table[byte] === 0);
   if (back < 0 || (!certain && target.alphabet !== 'sentence')) {
@@ -127,7 +153,41 @@ function slotOf(drafts: readonly Draft[], k: number, before: string): Slot {
   const backTable = table.slice();
   const last = Buffer.from(before).at(-1);
   if (last !== undefined) backTable[last] = 0;
-  return { command, target, table, backTable, wide, scan, width, back, certain, literal };
+  const head = Buffer.alloc(4);
+  literal.copy(head, 0, 0, 4);
+  const mask = literal.length >= 4 ? -1 : (1 << (literal.length * 8)) - 1;
+  return {
+    command,
+    target,
+    table,
+    backTable,
+    wide,
+    scan: scan === byTable ? wordScan(table) : scan,
+    width,
+    back,
+    certain,
+    neverEmpty: command.operator.kind === 'count' || target.store === 'time',
+    literal,
+    literalLength: literal.length,
+    word: head.readInt32LE(),
+    mask,
+  };
+}
+
+/**
+ * Where a space or a quote ends a value, one look at four bytes finds it: which of the other bytes the value holds matters
+ * only when the line is not read in one pass.
+ */
+function quickAlphabet(alphabet: Alphabet, literal: Buffer): Alphabet {
+  const narrow: readonly Alphabet[] = ['address', 'server_name', 'protocol', 'id'];
+  return narrow.includes(alphabet) && (literal[0] ?? 0) <= 34 ? 'token' : alphabet;
+}
+
+/** Whether words can be tested for the bytes that a table lacks. */
+function wordScan(table: ByteTable): Scan {
+  const lacks = [...table.keys()].filter((byte) => table[byte] === 0);
+  if (lacks.some((byte) => byte > 34)) return byTable;
+  return table[32] === 0 ? byWords : byTextWords;
 }
 
 /** First bytes of the texts between the uncertain values around slot `k`: without one of them nothing can have moved. */

@@ -2,7 +2,8 @@
 // ends, and what is between is solved (region.ts). Nothing is written before the whole line fits.
 
 import type { Batch } from '../../pipeline/batch.ts';
-import { type Column, INT, TEXT } from '../../pipeline/column.ts';
+import { ABSENT, Column, INT, NUMBER, TEXT } from '../../pipeline/column.ts';
+import { viewOf } from '../../pipeline/span_memo.ts';
 import { toWords, words } from '../../pipeline/time.ts';
 import { readTime, type TimeReader, timeReader } from '../format/time_reading.ts';
 import {
@@ -13,9 +14,14 @@ import {
   UNDERSTOOD,
 } from '../line_parser.ts';
 import { type CellWriter, dictionaryOf, writerOf } from './cells.ts';
-import { forward, fromLeft, fromRight, stop } from './passes.ts';
+import { forward, fromRight, type Line, stop } from './passes.ts';
 import type { Program, Slot } from './program.ts';
 import { solve } from './region.ts';
+
+const nothing = Buffer.alloc(0);
+const noColumn = new Column('', 1);
+/** Marks kinds whose empty spans are values. */
+const keepsEmpty = 16;
 
 /**
  * A parser over a compiled format. With `emptyIsAbsent` nothing between the texts is a value that was not there, as
@@ -34,14 +40,15 @@ class TextParser implements LineParser {
   readonly #program: Program;
   /** Per slot: what writes its values; undefined: they are dropped. */
   readonly #writers: (CellWriter | undefined)[];
-  /** Per slot: whether its values are spans of text, which need no writer. */
-  readonly #plain: Uint8Array;
+  /** Per slot: the kind of cell that its values are spans for; ABSENT: they need their writer. */
+  readonly #kinds: Uint8Array;
   readonly #timeSlot: number;
   readonly #timeReader: TimeReader | undefined;
   readonly #spans: { starts: Int32Array; ends: Int32Array };
+  readonly #line: Line = { bytes: nothing, view: viewOf(nothing), start: 0, end: 0 };
   #batch: Batch | undefined;
   #attached = false;
-  #columns: (Column | undefined)[] = [];
+  #columns: Column[] = [];
   #time: Column | undefined;
   #stopSlot = -1;
   #stopAt = 0;
@@ -52,9 +59,10 @@ class TextParser implements LineParser {
     const { slots, jsonLike } = program;
     const keeps = keptSlots(slots);
     this.#writers = slots.map((slot, k) => (keeps[k] ? writerOf(slot, jsonLike) : undefined));
-    this.#plain = Uint8Array.from(slots, (slot, k) =>
-      keeps[k] && !(jsonLike && slot.literal[0] === 34) && isPlain(slot, emptyIsAbsent) ? 1 : 0,
-    );
+    this.#kinds = Uint8Array.from(slots, (slot, k) => {
+      if (!keeps[k] || (jsonLike && slot.literal[0] === 34)) return ABSENT;
+      return spanKind(slot, emptyIsAbsent);
+    });
     this.#timeSlot = slots.findIndex(
       ({ target }, k) => keeps[k] && target.field === 'request.time' && target.store === 'time',
     );
@@ -69,17 +77,21 @@ class TextParser implements LineParser {
   begin(batch: Batch): void {
     this.#batch = batch;
     this.#attached = false;
+    this.#line.bytes = batch.bytes;
+    this.#line.view = viewOf(batch.bytes);
   }
 
   parse(batch: Batch, row: number, start: number, end: number): ParseOutcome {
     if (batch !== this.#batch) this.begin(batch);
-    if (forward(this.#program, this.#spans, batch.bytes, start, end)) {
+    this.#line.start = start;
+    this.#line.end = end;
+    if (forward(this.#program, this.#spans, this.#line, false)) {
       this.#keep(batch, row);
       return UNDERSTOOD;
     }
     this.#stopSlot = stop.slot;
     this.#stopAt = stop.at - start;
-    return this.#parseTangled(batch, row, start, end);
+    return this.#parseTangled(batch, row, end);
   }
 
   reason(): string {
@@ -90,10 +102,10 @@ class TextParser implements LineParser {
     return `stopped fitting at byte ${at}, in %${slot.command.source}%`;
   }
 
-  #parseTangled(batch: Batch, row: number, start: number, end: number): ParseOutcome {
+  #parseTangled(batch: Batch, row: number, end: number): ParseOutcome {
     const { bytes } = batch;
     const { slots } = this.#program;
-    fromLeft(this.#program, this.#spans, bytes, start, end);
+    forward(this.#program, this.#spans, this.#line, true);
     // Past the last slot there is only text that the format does not have.
     if (stop.slot < 0) return NO_FIT;
     const region = { first: stop.slot, last: 0, start: stop.at, end: 0 };
@@ -117,25 +129,24 @@ class TextParser implements LineParser {
     const { starts, ends } = this.#spans;
     const bytes = batch.bytes;
     const columns = this.#columns;
+    const kinds = this.#kinds;
     for (let k = 0; k < columns.length; k++) {
-      const column = columns[k];
-      if (column === undefined) continue;
       const a = starts[k]!;
       const b = ends[k]!;
       if (b - a === 1 && bytes[a] === 45) continue;
-      if (this.#plain[k] === 1) {
-        if (a === b) continue;
-        column.kind[row] = TEXT;
+      const kind = kinds[k]!;
+      const column = columns[k]!;
+      if (kind !== ABSENT) {
+        if (a === b && kind < keepsEmpty) continue;
+        column.kind[row] = kind & 15;
         column.a[row] = a;
         column.b[row] = b;
-      } else this.#writers[k]!(batch, column, row, a, b);
+      } else this.#writers[k]?.(batch, column, row, a, b);
     }
-    if (this.#timeSlot >= 0) this.#keepTime(batch, row);
+    if (this.#time !== undefined) this.#keepTime(this.#time, batch, row);
   }
 
-  #keepTime(batch: Batch, row: number): void {
-    const time = this.#time;
-    if (time === undefined) return;
+  #keepTime(time: Column, batch: Batch, row: number): void {
     const start = this.#spans.starts[this.#timeSlot]!;
     const end = this.#spans.ends[this.#timeSlot]!;
     if (this.#timeReader === undefined) time.setSpan(row, TEXT, start, end);
@@ -150,7 +161,7 @@ class TextParser implements LineParser {
   #attach(batch: Batch): void {
     const { slots } = this.#program;
     this.#columns = slots.map(({ target }, k) => {
-      if (this.#writers[k] === undefined) return undefined;
+      if (this.#writers[k] === undefined) return noColumn;
       const column = batch.ownColumn(target.field);
       column.dictionary ??= dictionaryOf(target.store);
       return column;
@@ -192,8 +203,11 @@ function keptSlots(slots: readonly Slot[]): boolean[] {
   return slots.map(({ target }, k) => target.store !== 'none' && best.get(target.field) === k);
 }
 
-/** Whether a value is kept as it stands, and as absent when it is empty. */
-function isPlain({ target }: Slot, emptyIsAbsent: boolean): boolean {
-  if (target.store === 'time') return true;
-  return target.store === 'text' && (emptyIsAbsent || target.alphabet !== 'free');
+/** The kind of the cells that are spans of the line, absent when empty unless marked; ABSENT: a writer makes them. */
+function spanKind({ target }: Slot, emptyIsAbsent: boolean): number {
+  if (target.store === 'time') return TEXT;
+  if (target.store === 'number') return NUMBER;
+  if (target.store !== 'text') return ABSENT;
+  // A header that is there and empty is not a missing one.
+  return emptyIsAbsent || target.alphabet !== 'free' ? TEXT : TEXT | keepsEmpty;
 }

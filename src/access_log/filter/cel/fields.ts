@@ -2,9 +2,9 @@
 
 import type { ASTNode } from '@marcbachmann/cel-js';
 import type { Batch } from '../../../pipeline/batch.ts';
+import { grpcNumberOf } from '../../grpc_status.ts';
 import { FieldReader } from '../field_reader.ts';
 import { FlagsReader } from '../flags_reader.ts';
-import { grpcCode } from '../grpc_status.ts';
 import { type Named, openMap } from '../names.ts';
 import { boolNode, FALSE, type Node, numberNode, TRUE, valueNode } from './node.ts';
 import { celValue, FAULT, type Value } from './values.ts';
@@ -112,7 +112,7 @@ function textNode(ast: ASTNode, field: FieldReader): Node {
 
 function statusNode(ast: ASTNode, field: FieldReader): Node {
   const asOther = textNode(ast, field);
-  const asInt = numberNode(ast, 'int', (row) => grpcCode(field.text(row)));
+  const asInt = numberNode(ast, 'int', (row) => grpcNumberOf(field.text(row) ?? '') ?? Number.NaN);
   return { ...asOther, type: 'status', asInt, asOther };
 }
 
