@@ -28,6 +28,16 @@ export const BYTES = 11;
 
 const scratch = new DataView(new ArrayBuffer(8));
 
+let columnsMade = 0;
+
+/**
+ * Where the cells of a new column begin in its memory. A row is written to twenty columns one after the other; if they all
+ * began at the same place of a page, these writes would compete for one set of the processor's cache.
+ */
+function spread(capacity: number): number {
+  return capacity < 512 ? 0 : ((columnsMade++ * 21) % 64) * 64;
+}
+
 /**
  * The cells of one field. `kind[row]` says how `a[row]` and `b[row]` are read. A column is written by the parser or
  * processor that adds it and read by whatever comes after; `dictionary` serves CODE cells.
@@ -43,9 +53,11 @@ export class Column {
   constructor(name: string, capacity: number) {
     this.name = name;
     this.capacity = capacity;
-    this.kind = new Uint8Array(capacity);
-    this.a = new Int32Array(capacity);
-    this.b = new Int32Array(capacity);
+    const from = spread(capacity);
+    const memory = new ArrayBuffer(from + capacity * 9 + 3 * 64);
+    this.a = new Int32Array(memory, from, capacity);
+    this.b = new Int32Array(memory, from + capacity * 4 + 64, capacity);
+    this.kind = new Uint8Array(memory, from + capacity * 8 + 128, capacity);
   }
 
   /** Bytes start..end of the batch, read as `kind` says. */
