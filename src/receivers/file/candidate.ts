@@ -1,0 +1,75 @@
+// A path that may be a file to follow, opened to find out which file it is.
+
+import { type BigIntStats, closeSync, fstatSync, statSync } from 'node:fs';
+import { GzipSource } from './gzip_source.ts';
+import type { Handles } from './handles.ts';
+import { type Bytes, continues, isGzip, readAt, startsWith } from './identity.ts';
+import type { Tailed } from './tailed.ts';
+
+export type Candidate = Bytes & {
+  readonly path: string;
+  readonly dev: bigint;
+  readonly ino: bigint;
+  readonly size: number;
+  readonly mtimeNs: bigint;
+  /** Its first bytes, as many as a fingerprint has at most; decompressed. */
+  readonly head: Buffer;
+};
+
+export type CandidateOptions = {
+  readonly compression: 'none' | 'gzip' | 'auto';
+  readonly headBytes: number;
+};
+
+/** Opens a regular file. Undefined when it is none, or is compressed and not there yet. Throws what opening throws. */
+export async function openCandidate(
+  handles: Handles,
+  path: string,
+  options: CandidateOptions,
+): Promise<Candidate | undefined> {
+  const fd = handles.look(path);
+  try {
+    const stats: BigIntStats = fstatSync(fd, { bigint: true });
+    if (stats.isFile()) {
+      const plain: Bytes = { fd, gzip: undefined };
+      const start = await readAt(plain, 2, 0);
+      const { compression } = options;
+      const compressed =
+        compression === 'gzip' ||
+        (compression === 'auto' && (isGzip(start) || path.endsWith('.gz')));
+      const bytes = compressed ? { fd, gzip: new GzipSource(fd) } : plain;
+      const head = await readAt(bytes, options.headBytes, 0);
+      if (!compressed || head.length > 0) {
+        const { dev, ino, mtimeNs } = stats;
+        return { ...bytes, path, dev, ino, size: Number(stats.size), mtimeNs, head };
+      }
+      bytes.gzip?.close();
+    }
+  } catch (error) {
+    closeSync(fd);
+    throw error;
+  }
+  closeSync(fd);
+  return undefined;
+}
+
+export function closeCandidate(candidate: Candidate): void {
+  candidate.gzip?.close();
+  closeSync(candidate.fd);
+}
+
+/** Whether the candidate begins as the file did and has the same bytes before the place where that one stands. */
+export async function isSame(candidate: Candidate, file: Tailed): Promise<boolean> {
+  if (!startsWith(candidate.head, file.fingerprint)) return false;
+  if (file.finished && file.compressed) return candidate.gzip !== undefined;
+  return continues(candidate, file.position, file.tail);
+}
+
+/** What stands at a path; undefined when nothing does, or it cannot be told. */
+export function statOf(path: string): BigIntStats | undefined {
+  try {
+    return statSync(path, { bigint: true, throwIfNoEntry: false });
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,208 @@
+// How far each file has been acknowledged, kept in SQLite so that it survives the process.
+//
+// SQLite's write-ahead log with `synchronous = normal` loses nothing when the process dies and at most the last
+// transactions when the power fails: then lines are read again, none is skipped. The database is held exclusively, so
+// that two processes never follow the same files on one state.
+
+import { existsSync, mkdirSync, renameSync, rmSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { DatabaseSync, type StatementSync } from 'node:sqlite';
+import { errorChain } from '../../pipeline/errors.ts';
+
+export type Checkpoint = {
+  /** The row; one for each generation of a file. */
+  key: number;
+  /** The stable id of the generation; empty until something was read. */
+  id: string;
+  path: string;
+  dev: bigint;
+  ino: bigint;
+  /** How often this inode has begun anew. */
+  generation: number;
+  /** Everything before this byte is acknowledged. */
+  offset: number;
+  /** The bytes before `offset`, to recognise the place. */
+  tail: Uint8Array;
+  fingerprintBytes: number;
+  fingerprint: string;
+  /** `offset` is inside a line whose rest is not wanted. */
+  skipping: boolean;
+  /** Read to its end, and gone. */
+  finished: boolean;
+  /** When it was last followed. */
+  seenMs: number;
+};
+
+const version = 1;
+/** Kept in the database's header with the first checkpoints: before that, `start_at` has not been applied. */
+const lookedAround = 1;
+
+export type Opened = {
+  readonly store: CheckpointStore;
+  readonly checkpoints: readonly Checkpoint[];
+  /** `new`: there was no state. `damaged`: there was, but it could not be read; it has been put aside. */
+  readonly state: 'new' | 'kept' | 'damaged';
+  /** Why it is damaged and where it is now. */
+  readonly problem: string | undefined;
+};
+
+/** Opens the checkpoints in the file `path`. Rejects only what a person has to solve: no right to write, in use. */
+export function openCheckpoints(path: string, nowMs: number): Opened {
+  if (!existsSync(path)) {
+    return { store: create(path), checkpoints: [], state: 'new', problem: undefined };
+  }
+  let store: CheckpointStore | undefined;
+  try {
+    store = new CheckpointStore(path);
+    const checkpoints = store.load();
+    const state = checkpoints === undefined ? 'new' : 'kept';
+    return { store, checkpoints: checkpoints ?? [], state, problem: undefined };
+  } catch (error) {
+    store?.close();
+    if (isBusy(error)) throw inUse(path, error);
+    const aside = putAside(path, nowMs);
+    const problem = `${errorChain(error)}; it was put aside as ${aside}`;
+    return { store: create(path), checkpoints: [], state: 'damaged', problem };
+  }
+}
+
+/** Makes the database under another name first: one that is there but empty was emptied by somebody else. */
+function create(path: string): CheckpointStore {
+  const draft = `${path}.new`;
+  try {
+    mkdirSync(dirname(path), { recursive: true });
+    for (const name of [draft, path]) {
+      for (const suffix of ['', '-wal', '-shm']) rmSync(name + suffix, { force: true });
+    }
+    const made = new CheckpointStore(draft);
+    made.create();
+    made.close();
+    renameSync(draft, path);
+    return new CheckpointStore(path);
+  } catch (error) {
+    throw new Error(`cannot keep checkpoints in ${JSON.stringify(path)}`, { cause: error });
+  }
+}
+
+function isBusy(error: unknown): boolean {
+  const code = (error as { errcode?: number }).errcode;
+  return code !== undefined && ((code & 0xff) === 5 || (code & 0xff) === 6);
+}
+
+const inUse = (path: string, cause: unknown): Error =>
+  new Error(`cannot open checkpoints ${JSON.stringify(path)}: another receiver is using them`, {
+    cause,
+  });
+
+function putAside(path: string, nowMs: number): string {
+  const aside = `${path}.damaged-${new Date(nowMs).toISOString().replace(/[:.]/g, '-')}`;
+  for (const suffix of ['', '-wal', '-shm']) {
+    if (existsSync(path + suffix)) renameSync(path + suffix, aside + suffix);
+  }
+  return aside;
+}
+
+/** The database. Every method may throw what SQLite throws. */
+export class CheckpointStore {
+  readonly #database: DatabaseSync;
+  #upsert: StatementSync | undefined;
+  #saved = false;
+  #remove: StatementSync | undefined;
+
+  constructor(path: string) {
+    this.#database = new DatabaseSync(path, { timeout: 0 });
+    this.#database.exec(
+      'pragma locking_mode = exclusive; pragma journal_mode = wal; pragma synchronous = normal',
+    );
+  }
+
+  create(): void {
+    this.#database.exec(`
+      create table file (
+        key integer primary key, id text not null, path text not null, dev text not null,
+        ino text not null, generation integer not null, offset integer not null, tail blob not null,
+        fingerprint_bytes integer not null, fingerprint text not null,
+        skipping integer not null, finished integer not null, seen_ms integer not null
+      ) strict;
+      pragma user_version = ${version}`);
+  }
+
+  /**
+   * All checkpoints; undefined when the first look at the files was never saved. Throws when this is not a complete
+   * database of ours.
+   */
+  load(): Checkpoint[] | undefined {
+    const found = this.#pragma('user_version');
+    if (found !== version) {
+      throw new Error(`expected checkpoints of version ${version}, found version ${found}`);
+    }
+    const check = this.#pragma('quick_check');
+    if (check !== 'ok') throw new Error(String(check));
+    if (this.#pragma('application_id') !== lookedAround) return undefined;
+    return this.#database.prepare('select * from file').all().map(fromRow);
+  }
+
+  #pragma(name: string): unknown {
+    return this.#database.prepare(`pragma ${name}`).get()?.[name];
+  }
+
+  /** Writes and removes all or nothing. From then on the state counts as kept. */
+  save(changed: readonly Checkpoint[], removed: readonly number[]): void {
+    this.#upsert ??= this.#database.prepare(
+      'insert or replace into file values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)',
+    );
+    this.#remove ??= this.#database.prepare('delete from file where key = ?');
+    this.#database.exec('begin');
+    try {
+      for (const point of changed) this.#write(this.#upsert, point);
+      for (const key of removed) this.#remove.run(key);
+      if (!this.#saved) this.#database.exec(`pragma application_id = ${lookedAround}`);
+      this.#database.exec('commit');
+      this.#saved = true;
+    } catch (error) {
+      // After some failures (a full disk) SQLite has rolled back by itself.
+      if (this.#database.isTransaction) this.#database.exec('rollback');
+      throw error;
+    }
+  }
+
+  #write(statement: StatementSync, point: Checkpoint): void {
+    statement.run(
+      point.key,
+      point.id,
+      point.path,
+      String(point.dev),
+      String(point.ino),
+      point.generation,
+      point.offset,
+      point.tail,
+      point.fingerprintBytes,
+      point.fingerprint,
+      Number(point.skipping),
+      Number(point.finished),
+      Math.round(point.seenMs),
+    );
+  }
+
+  close(): void {
+    this.#database.close();
+  }
+}
+
+function fromRow(row: Record<string, unknown>): Checkpoint {
+  return {
+    key: Number(row['key']),
+    id: String(row['id']),
+    path: String(row['path']),
+    dev: BigInt(String(row['dev'])),
+    ino: BigInt(String(row['ino'])),
+    generation: Number(row['generation']),
+    offset: Number(row['offset']),
+    tail: row['tail'] as Uint8Array,
+    fingerprintBytes: Number(row['fingerprint_bytes']),
+    fingerprint: String(row['fingerprint']),
+    skipping: row['skipping'] !== 0,
+    finished: row['finished'] !== 0,
+    seenMs: Number(row['seen_ms']),
+  };
+}

@@ -1,0 +1,240 @@
+// Follows log files, and moves on in them only when what was read is delivered.
+
+import { join } from 'node:path';
+import { type Context, type Deliver, type Receiver, receiver } from '../../pipeline/component.ts';
+import { Admission } from './admission.ts';
+import { type CheckpointStore, openCheckpoints } from './checkpoints.ts';
+import { BatchMaker } from './chunk.ts';
+import { counters } from './counters.ts';
+import { Discovery } from './discovery.ts';
+import { Handles } from './handles.ts';
+import { Hints } from './hints.ts';
+import { Known } from './known.ts';
+import { Pump } from './pump.ts';
+import { Recovery } from './recovery.ts';
+import { config, type Settings } from './settings.ts';
+import { Tailed } from './tailed.ts';
+import { Tracker } from './tracker.ts';
+import { Troubles } from './troubles.ts';
+
+export const file = receiver({
+  name: 'file',
+  summary: 'Follows log files through rotation, truncation and restarts, one record per line.',
+  config,
+  example: `file/istio:
+  include: [/var/log/pods/*_*/istio-proxy/*.log]
+  framing: cri`,
+  notes: `A place in a file is remembered only when every exporter has taken over everything before it, so nothing is
+lost by a crash, an outage of a sink or a rotation; lines that were on their way are then read again (with
+include_offset they carry the same log.record.id). A file is known by device and inode, guarded by its first bytes and by
+those before the place. A renamed or deleted file is read to its end; a file that is emptied begins anew, and a copy made
+before that (copytruncate, gzip) is read where the original left off. Lost is what was removed before anybody looked.
+Without a state directory places are kept in memory only. Damaged state is put aside, said in the log, and every file is
+then read from its beginning: twice rather than not at all.`,
+  create: (settings, context) => new FileReceiver(settings, context),
+});
+
+/** Places are written to disk at most this often. */
+const saveEveryMs = 250;
+const expireEveryMs = 60_000;
+/** After a notification the next look comes so soon. */
+const soonMs = 5;
+
+class FileReceiver implements Receiver {
+  readonly #settings: Settings;
+  readonly #context: Context;
+  readonly #known = new Known();
+  readonly #handles: Handles;
+  readonly #troubles: Troubles;
+  readonly #hints: Hints;
+  readonly #counters;
+  readonly #removeGauges: (() => void)[] = [];
+  #store: CheckpointStore | undefined;
+  #running: { pump: Pump; tracker: Tracker; admission: Admission } | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #nextMs = 0;
+  #polling: Promise<void> = Promise.resolve();
+  #stopping = false;
+  #savedMs = 0;
+  #expireAtMs = 0;
+
+  constructor(settings: Settings, context: Context) {
+    this.#settings = settings;
+    this.#context = context;
+    this.#counters = counters(context);
+    this.#handles = new Handles(settings.max_concurrent_files, this.#known);
+    this.#troubles = new Troubles(context, this.#counters.errors);
+    this.#hints = new Hints(context.log, () => this.#soon());
+  }
+
+  async start(deliver: Deliver): Promise<void> {
+    const { pump, tracker, admission } = this.#build(deliver);
+    this.#running = { pump, tracker, admission };
+    admission.firstLook = this.#openState() === 'new';
+    await tracker.poll();
+    await tracker.recover();
+    admission.firstLook = false;
+    this.#save();
+    this.#expireAtMs = this.#context.now() + expireEveryMs;
+    this.#gauges();
+    pump.start();
+    this.#schedule(this.#settings.poll_interval);
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    clearTimeout(this.#timer);
+    this.#hints.close();
+    await this.#polling;
+    await this.#running?.pump.stop();
+    this.#save();
+    this.#store?.close();
+    this.#handles.closeAll();
+    for (const remove of this.#removeGauges) remove();
+  }
+
+  status(): string {
+    const { size } = this.#known.live;
+    const match = size === 1 ? 'file matches' : 'files match';
+    return `${size} ${match} ${this.#settings.include.join(', ')}`;
+  }
+
+  #build(deliver: Deliver): { pump: Pump; tracker: Tracker; admission: Admission } {
+    const settings = this.#settings;
+    const context = this.#context;
+    const troubles = this.#troubles;
+    const common = {
+      settings,
+      context,
+      counters: this.#counters,
+      known: this.#known,
+      handles: this.#handles,
+      troubles,
+    };
+    const pump: Pump = new Pump({
+      ...common,
+      deliver,
+      maker: new BatchMaker(settings, context, this.#counters),
+      onTruncated: (emptied) => tracker.truncated(emptied),
+    });
+    const discovery = new Discovery({
+      include: settings.include,
+      exclude: settings.exclude,
+      baseDirectory: context.baseDirectory,
+      now: () => context.now(),
+      onFolder: (path, error) =>
+        error === undefined ? troubles.clear(path) : troubles.report(path, error),
+    });
+    const follow = { ...common, onUnread: (unread: Tailed) => pump.ready(unread) };
+    const admission = new Admission(follow);
+    const recovery = new Recovery(follow, admission);
+    const tracker: Tracker = new Tracker(
+      { ...common, discovery, admission, recovery, hints: this.#hints },
+      pump,
+    );
+    return { pump, tracker, admission };
+  }
+
+  #openState(): 'new' | 'kept' | 'damaged' {
+    const { stateDirectory, id, log } = this.#context;
+    if (stateDirectory === undefined) return 'new';
+    const path = join(stateDirectory, `${encodeURIComponent(id)}.checkpoints.db`);
+    const { store, checkpoints, state, problem } = openCheckpoints(path, this.#context.now());
+    this.#store = store;
+    for (const point of checkpoints) this.#known.restore(Tailed.restore(point));
+    if (state === 'damaged') {
+      log.error(
+        `the checkpoints in ${path} cannot be used: ${problem}; every file is read from its beginning, so that lines may come twice but none is missed`,
+      );
+    }
+    return state;
+  }
+
+  #schedule(delayMs: number): void {
+    if (this.#stopping) return;
+    clearTimeout(this.#timer);
+    this.#nextMs = performance.now() + delayMs;
+    this.#timer = setTimeout(() => {
+      this.#polling = this.#poll();
+    }, delayMs);
+  }
+
+  #soon(): void {
+    if (this.#nextMs - performance.now() > soonMs) this.#schedule(soonMs);
+  }
+
+  async #poll(): Promise<void> {
+    // While this runs, a notification must not start another one.
+    this.#nextMs = 0;
+    const startMs = performance.now();
+    try {
+      await this.#running?.tracker.poll();
+      this.#troubles.clear('looking for files');
+    } catch (error) {
+      this.#troubles.report('looking for files', error);
+    }
+    const nowMs = this.#context.now();
+    if (nowMs >= this.#expireAtMs) {
+      this.#expireAtMs = nowMs + expireEveryMs;
+      this.#known.expire(nowMs);
+    }
+    if (nowMs - this.#savedMs >= saveEveryMs) this.#save();
+    // Looking takes at most a tenth of the time, however many files there are.
+    this.#schedule(Math.max(this.#settings.poll_interval, 9 * (performance.now() - startMs)));
+  }
+
+  /** Writes what has changed. When that is not possible (a full disk) it is tried again: meanwhile nothing is lost. */
+  #save(): void {
+    const { dirty, removed } = this.#known;
+    this.#savedMs = this.#context.now();
+    if (this.#store === undefined) {
+      dirty.clear();
+      removed.length = 0;
+      return;
+    }
+    if (dirty.size === 0 && removed.length === 0) return;
+    try {
+      this.#store.save(
+        [...dirty].map((changed) => changed.checkpoint()),
+        removed,
+      );
+      dirty.clear();
+      removed.length = 0;
+      this.#troubles.clear('writing checkpoints');
+    } catch (error) {
+      this.#troubles.report('writing checkpoints', error);
+    }
+  }
+
+  #gauges(): void {
+    const { metrics, id } = this.#context;
+    const known = this.#known;
+    const labels = { receiver: id };
+    const gauge = (name: string, help: string, read: () => number): void => {
+      this.#removeGauges.push(metrics.gauge(name, help, labels, read));
+    };
+    gauge('otelcol_fileconsumer_open_files', 'Files held open.', () => this.#handles.count);
+    gauge(
+      'otelcol_fileconsumer_reading_files',
+      'Files with something to read.',
+      () => this.#running?.pump.readyCount ?? 0,
+    );
+    gauge('meshlog_file_followed_files', 'Files that are followed.', () => known.live.size);
+    gauge(
+      'meshlog_file_gone_files',
+      'Renamed or deleted files that are still read or waited for.',
+      () => known.gone.size + (this.#running?.admission.heldCount ?? 0),
+    );
+    gauge(
+      'meshlog_file_failing_files',
+      'Files and folders that cannot be read now.',
+      () => this.#troubles.count,
+    );
+    gauge('meshlog_file_lag_bytes', 'Bytes in files that are not yet acknowledged.', () => {
+      let lag = 0;
+      for (const followed of known.live.values()) lag += followed.lagBytes;
+      for (const followed of known.gone) lag += followed.lagBytes;
+      return lag;
+    });
+  }
+}
