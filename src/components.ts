@@ -2,9 +2,14 @@
 
 import type { z } from 'zod';
 import { file as fileExporter } from './exporters/file/file.ts';
+import { otlp as otlpExporter } from './exporters/otlp/otlp.ts';
+import { tcp as tcpExporter } from './exporters/tcp.ts';
 import type { ExporterType, ProcessorType, ReceiverType } from './pipeline/component.ts';
 import { exporterSettings } from './pipeline/queue.ts';
+import { enrich } from './processors/enrich/enrich.ts';
 import { demo } from './receivers/demo/demo.ts';
+import { stdin } from './receivers/stdin.ts';
+import { tcp } from './receivers/tcp/tcp.ts';
 
 export type Catalogue = {
   readonly receivers: Readonly<Record<string, ReceiverType>>;
@@ -23,7 +28,9 @@ const byName = <T extends { readonly name: string }>(types: readonly T[]): Recor
 // A component's schema gives its factory the type of its configuration; seen from here all factories take what their
 // own schema has parsed, which the type system cannot say for a mixed list.
 export const catalogue: Catalogue = {
-  receivers: byName([demo] as unknown as ReceiverType[]),
-  processors: byName([] as unknown as ProcessorType[]),
-  exporters: byName(([fileExporter] as unknown as ExporterType[]).map(queued)),
+  receivers: byName([demo, stdin, tcp] as unknown as ReceiverType[]),
+  processors: byName([enrich] as unknown as ProcessorType[]),
+  exporters: byName(
+    ([fileExporter, otlpExporter, tcpExporter] as unknown as ExporterType[]).map(queued),
+  ),
 };
