@@ -100,7 +100,7 @@ class Expander {
       return this.#scalar(tree, tree.value, depth);
     } catch (error) {
       if (!(error instanceof ExpansionError)) throw error;
-      this.#around.findings.problem(tree.place, error.message);
+      this.#around.findings.spoiled(tree.place, error.message);
       return tree;
     }
   }
@@ -121,7 +121,7 @@ class Expander {
   }
 
   /** What a reference stands for, read as YAML; text that is no YAML, or YAML that is a text, stays as it is. */
-  #whole({ text, source }: Found, place: Place, depth: number): Tree {
+  #whole({ text, source, resolved }: Found, place: Place, depth: number): Tree {
     let broken = false;
     const read = parseYaml(source ?? { file: place.source.file, text }, (at, message) => {
       broken = true;
@@ -135,17 +135,20 @@ class Expander {
       tree === undefined ||
       (tree.kind === 'scalar' && typeof tree.value === 'string')
     ) {
-      return this.#verbatim({ kind: 'scalar', value: null, place }, text, depth);
+      const verbatim: Tree = { kind: 'scalar', value: text, text, place };
+      return resolved ? verbatim : this.#verbatim(verbatim, text, depth);
     }
+    if (resolved) return { ...tree, text };
     return { ...this.tree(tree, depth), ...this.#spelling(text, place, depth) };
   }
 
   #verbatim(tree: ScalarTree, text: string, depth: number): Tree {
     if (depth > depthMax) throw new ExpansionError('too many recursive expansions');
-    if (!text.includes('$')) return { ...tree, value: text, text };
+    if (!text.includes('$')) return tree;
     const expanded = this.#scalar(tree, text, depth);
-    return expanded.kind === 'scalar' && expanded.text === undefined && expanded.value !== null
-      ? { kind: 'scalar', value: expanded.value, place: tree.place, text: String(expanded.value) }
+    // A text that references were put into has no other spelling than itself.
+    return expanded.kind === 'scalar' && typeof expanded.value === 'string'
+      ? { kind: 'scalar', value: expanded.value, text: expanded.value, place: tree.place }
       : expanded;
   }
 
@@ -172,8 +175,8 @@ class Expander {
   }
 
   #text(reference: Reference, place: Place, depth: number): string {
-    const { text } = this.#lookUp(reference, place, depth);
-    return text.includes('$') ? this.#join(partsOf(text), place, depth + 1) : text;
+    const { text, resolved } = this.#lookUp(reference, place, depth);
+    return text.includes('$') && !resolved ? this.#join(partsOf(text), place, depth + 1) : text;
   }
 
   #lookUp(reference: Reference, place: Place, depth: number): Found {
@@ -182,17 +185,17 @@ class Expander {
     }
     const uri = this.#join(reference.inner, place, depth + 1);
     const [, scheme = 'env', rest = uri] = /^([A-Za-z][A-Za-z0-9+.-]+):(.*)$/s.exec(uri) ?? [];
-    if (scheme === 'env') return { text: this.#variable(rest, place) };
-    if (scheme === 'yaml') return { text: rest };
+    if (scheme === 'env') return this.#variable(rest, place);
+    if (scheme === 'yaml') return { text: rest, resolved: true };
     if (scheme === 'file') return this.#file(rest, place);
     // The shell's `${NAME:-default}`.
-    if (rest.startsWith('-')) return { text: this.#variable(uri, place) };
+    if (rest.startsWith('-')) return this.#variable(uri, place);
     throw new ExpansionError(
       `scheme "${scheme}" is not supported for uri "${uri}"; use env, file or yaml`,
     );
   }
 
-  #variable(reference: string, place: Place): string {
+  #variable(reference: string, place: Place): Found {
     const split = reference.indexOf(':-');
     const name = split < 0 ? reference : reference.slice(0, split);
     if (!/^[a-zA-Z_][a-zA-Z0-9_]*$/.test(name)) {
@@ -201,13 +204,13 @@ class Expander {
       );
     }
     const value = Object.hasOwn(this.#around.env, name) ? this.#around.env[name] : undefined;
-    if (value !== undefined) return value;
-    if (split >= 0) return reference.slice(split + 2);
+    if (value !== undefined) return { text: value };
+    if (split >= 0) return { text: reference.slice(split + 2), resolved: true };
     this.#around.findings.warning(
       place,
       `environment variable "${name}" is not set; its place stays empty`,
     );
-    return '';
+    return { text: '', resolved: true };
   }
 
   #file(reference: string, place: Place): Found {
@@ -221,7 +224,12 @@ class Expander {
   }
 }
 
-type Found = { readonly text: string; readonly source?: Source };
+type Found = {
+  readonly text: string;
+  readonly source?: Source;
+  /** Stood in the reference itself, whose own references are resolved already. */
+  readonly resolved?: true;
+};
 
 /** A value from the environment has no place of its own: it stands where the reference stands. */
 function relocate(tree: Tree | undefined, place: Place): Tree | undefined {

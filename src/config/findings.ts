@@ -16,6 +16,7 @@ export class Findings {
   readonly #sources: readonly Source[];
   readonly #findings = new Map<string, Finding>();
   readonly #secrets: Place[] = [];
+  readonly #spoiled = new Set<string>();
   hasErrors = false;
 
   constructor(sources: readonly Source[]) {
@@ -24,6 +25,7 @@ export class Findings {
 
   add(finding: Finding): void {
     const { place, message, path, severity } = finding;
+    if (this.#spoiled.has(placeKey(place))) return;
     // A reference is looked at twice, as a value and as text: what it says, it says once.
     const key = JSON.stringify([place.source.file, place.start, path, message]);
     if (!this.#findings.has(key)) this.#findings.set(key, finding);
@@ -32,6 +34,12 @@ export class Findings {
 
   problem(place: Place, message: string, path = ''): void {
     this.add({ place, path, message, severity: 'error' });
+  }
+
+  /** A value that could not be put together: nothing else is said about it. */
+  spoiled(place: Place, message: string): void {
+    this.problem(place, message);
+    this.#spoiled.add(placeKey(place));
   }
 
   warning(place: Place, message: string, path = ''): void {
@@ -54,3 +62,5 @@ export class Findings {
       );
   }
 }
+
+const placeKey = ({ source, start, end }: Place): string => `${source.file}:${start}:${end}`;

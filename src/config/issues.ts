@@ -1,7 +1,7 @@
 // zod's issues -> faults in the user's words. A union tells what is wrong with the member that was probably meant.
 
 import type { z } from 'zod';
-import { choices, expectation, fieldsAt, type Schema, wantsText } from './schema.ts';
+import { choices, expectation, fieldsAt, type Schema, wantsPlainText } from './schema.ts';
 import type { Path } from './tree.ts';
 import { didYouMean, shown } from './words.ts';
 
@@ -20,17 +20,20 @@ type Issue = z.core.$ZodIssue;
 /** Messages that schemas bring along are kept; for all others an empty one asks for ours. */
 export const parseOptions = { error: () => '', reportInput: true } as const;
 
-export function faultsOf(issues: readonly Issue[], schema: Schema): Fault[] {
-  return issues.flatMap((issue) => issueFaults(issue, [], schema));
+/** `spelling`: how the value at a path is written in the file. */
+type Subject = { readonly schema: Schema; readonly spelling: (path: Path) => string | undefined };
+
+export function faultsOf(issues: readonly Issue[], subject: Subject): Fault[] {
+  return issues.flatMap((issue) => issueFaults(issue, [], subject));
 }
 
-function issueFaults(issue: Issue, above: Path, schema: Schema): Fault[] {
+function issueFaults(issue: Issue, above: Path, subject: Subject): Fault[] {
   const path = [...above, ...issue.path];
   if (issue.code === 'unrecognized_keys') {
     return issue.keys.map((key) => fault('unknown', [...path, key], 'unknown field'));
   }
   if (issue.code === 'invalid_union' && issue.errors.length > 0 && issue.message === '') {
-    return unionFaults(issue.errors, path, schema);
+    return unionFaults(issue.errors, path, subject);
   }
   if (issue.code === 'custom') return [customFault(issue, path)];
   if (issue.message !== '') return [fault('custom', path, issue.message)];
@@ -41,9 +44,11 @@ function issueFaults(issue: Issue, above: Path, schema: Schema): Fault[] {
   }
   const input = inputOf(issue);
   if (input === undefined) {
-    return [fault('missing', path, `missing; expected ${expectation(fieldsAt(schema, path))}`)];
+    return [
+      fault('missing', path, `missing; expected ${expectation(fieldsAt(subject.schema, path))}`),
+    ];
   }
-  return [fault('mismatch', path, outOfBounds(issue) ?? mismatch(input, path, schema))];
+  return [fault('mismatch', path, outOfBounds(issue) ?? mismatch(input, path, subject))];
 }
 
 /** Of a tagged union the tag is what does not fit, not the map that holds it. */
@@ -79,25 +84,27 @@ function customFault(issue: Issue & { code: 'custom' }, path: Path): Fault {
   return { kind: 'custom', path, message, warning: params.severity === 'warning', offset };
 }
 
-function mismatch(input: unknown, path: Path, schema: Schema): string {
+function mismatch(input: unknown, path: Path, { schema, spelling }: Subject): string {
   const fields = fieldsAt(schema, path);
   const secret = fields.some(({ kind }) => kind === 'secret');
-  const got = secret && typeof input !== 'object' ? `a ${typeof input}` : shown(input);
-  const unquoted = typeof input === 'number' || typeof input === 'boolean';
-  const hint = unquoted && wantsText(fields) ? '; put it in quotes' : '';
+  const written = typeof input === 'number' ? spelling(path) : undefined;
+  const shownInput = written === undefined ? shown(input) : `the number ${written}`;
+  const got = secret && typeof input !== 'object' ? `a ${typeof input}` : shownInput;
+  const quotes = wantsPlainText(fields, written ?? String(input));
+  const hint = ['number', 'boolean'].includes(typeof input) && quotes ? '; put it in quotes' : '';
   const meant = typeof input === 'string' ? didYouMean(input, choices(fields)) : '';
   return `expected ${expectation(fields)}, got ${got}${hint}${meant}`;
 }
 
-function unionFaults(branches: readonly Issue[][], path: Path, schema: Schema): Fault[] {
+function unionFaults(branches: readonly Issue[][], path: Path, subject: Subject): Fault[] {
   const candidates = branches.filter((branch) => !branch.some(isAnotherType));
   const [best] = candidates
     .map((branch) => ({ branch, cost: branch.reduce((sum, issue) => sum + cost(issue), 0) }))
     .sort((a, b) => a.cost - b.cost);
-  if (best !== undefined) return best.branch.flatMap((issue) => issueFaults(issue, path, schema));
+  if (best !== undefined) return best.branch.flatMap((issue) => issueFaults(issue, path, subject));
   // Not even the type fits any member: what they all want, together.
   const input = branches.flat().find(({ path: deeper }) => deeper.length === 0)?.input;
-  return [fault('mismatch', path, mismatch(input, path, schema))];
+  return [fault('mismatch', path, mismatch(input, path, subject))];
 }
 
 const isAnotherType = (issue: Issue): boolean =>

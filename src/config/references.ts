@@ -15,19 +15,26 @@ export function checkReferences(whole: Whole, start: Place, findings: Findings):
   const { root } = whole;
   checkExtensions(root, findings);
   for (const kind of ['receiver', 'exporter'] as const) {
-    if (entriesAt(root, [sectionOf(kind)]).length > 0) continue;
+    if (!isLacking(treeAt(root, [sectionOf(kind)]))) continue;
     findings.problem(start, `no ${kind} configuration specified in config`);
   }
-  const pipelines = entriesAt(root, ['service', 'pipelines']);
-  if (pipelines.length === 0) {
+  const service = treeAt(root, ['service']);
+  if (
+    isLacking(service) ||
+    (service?.kind === 'map' && isLacking(treeAt(service, ['pipelines'])))
+  ) {
     findings.problem(start, 'service must have at least one pipeline', 'service::pipelines');
   }
-  for (const [id, entry] of pipelines) {
+  for (const [id, entry] of entriesAt(root, ['service', 'pipelines'])) {
     const why = pipelineIdFault(id);
     if (why !== undefined) findings.problem(entry.key, why, 'service::pipelines');
     for (const kind of kinds) checkList(whole, { id, entry, kind }, findings);
   }
 }
+
+/** Not there or without an entry; something else than a map is another matter, and said elsewhere. */
+const isLacking = (tree: Tree | undefined): boolean =>
+  tree === undefined || isEmpty(tree) || (tree.kind === 'map' && tree.entries.size === 0);
 
 function pipelineIdFault(id: string): string | undefined {
   const parsed = parseId(id);

@@ -87,7 +87,10 @@ export function alternatives(schema: Schema): Field[] {
   const field = fieldOf(schema);
   const def = definitionOf(field.core);
   if (field.kind !== undefined) return [field];
-  if (def.type === 'union') return (def.options ?? []).flatMap(alternatives);
+  if (def.type === 'union') {
+    const members = (def.options ?? []).flatMap(alternatives);
+    return field.required ? members : members.map((member) => ({ ...member, required: false }));
+  }
   if (def.type === 'intersection' && def.left !== undefined && def.right !== undefined) {
     return [...alternatives(def.left), ...alternatives(def.right)];
   }
@@ -145,6 +148,14 @@ export function wantsText(fields: readonly Field[]): boolean {
   });
 }
 
+/** Would this spelling do as a text? */
+export function wantsPlainText(fields: readonly Field[], spelling: string): boolean {
+  const free = fields.some(
+    ({ core, kind }) => definitionOf(core).type === 'string' && (kind ?? 'secret') === 'secret',
+  );
+  return free || choices(fields).includes(spelling);
+}
+
 export const isMapField = ({ core }: Field): boolean =>
   ['object', 'record'].includes(definitionOf(core).type);
 
@@ -191,8 +202,8 @@ function numberWords(def: Definition): string {
   const low = limit(def, 'greater_than');
   const high = limit(def, 'less_than');
   if (low?.inclusive && high?.inclusive) return `${whole} from ${low.bound} to ${high.bound}`;
-  const lower = low && `${low.inclusive ? 'at least' : 'above'} ${low.bound}`;
-  const upper = high && `${high.inclusive ? 'at most' : 'below'} ${high.bound}`;
+  const lower = low && `${low.inclusive ? 'of at least' : 'above'} ${low.bound}`;
+  const upper = high && `${high.inclusive ? 'of at most' : 'below'} ${high.bound}`;
   return [whole, [lower, upper].filter(Boolean).join(' and ')].join(' ').trim();
 }
 

@@ -44,7 +44,7 @@ export function validate(part: Part, findings: Findings): { value: unknown } | u
   let faults: Fault[] = [];
   for (let round = 0; round < repairRoundsMax; round++) {
     const result = part.schema.safeParse(toValue(part.tree), parseOptions);
-    faults = result.success ? [] : faultsOf(result.error.issues, part.schema);
+    faults = result.success ? [] : faultsOf(result.error.issues, subjectOf(part));
     if (faults.filter((fault) => repair(part, fault)).length === 0) break;
   }
   report(part, faults, findings);
@@ -55,16 +55,26 @@ export function validate(part: Part, findings: Findings): { value: unknown } | u
   return undefined;
 }
 
-function parse({ schema, tree }: Part): { value: unknown } | { faults: Fault[] } {
+function parse(part: Part): { value: unknown } | { faults: Fault[] } {
+  const { schema, tree } = part;
   const value = toValue(tree);
   const result = schema.safeParse(value, parseOptions);
   if (result.success) return { value: result.data };
-  const faults = faultsOf(result.error.issues, schema);
+  const faults = faultsOf(result.error.issues, subjectOf(part));
   if (faults.some(({ warning }) => !warning)) return { faults };
   // A warning that was raised by hand: zod has the value all the same.
   const payload = schema._zod.run({ value, issues: [] }, { async: false });
   return { value: (payload as { value: unknown }).value };
 }
+
+const subjectOf = ({ schema, tree }: Part) => ({
+  schema,
+  spelling(path: Path): string | undefined {
+    const found = treeAt(tree, path);
+    if (found === undefined || found.text !== undefined) return found?.text;
+    return found.place.source.text.slice(found.place.start, found.place.end);
+  },
+});
 
 /**
  * Two things are forgiven, because the schema cannot know of them: a variable's value that YAML reads as a number
@@ -77,15 +87,13 @@ function repair(part: Part, fault: Fault): boolean {
   const entry = entryAt(tree, fault.path);
   const empty = found.kind === 'scalar' && found.value === null;
   const fields = fieldsAt(schema, fault.path);
-  if (fault.kind === 'missing' && empty && entry?.absent) {
-    if (found.text !== undefined && wantsText(fields)) return useText(tree, fault.path, found);
-    return fields.some(isMapField) && replaceAt(tree, fault.path, mapTree(found.place));
+  if (fault.kind === 'missing' && empty && entry?.absent && found.text !== undefined) {
+    return wantsText(fields) && useText(tree, fault.path, found);
   }
   if (fault.kind !== 'mismatch') return false;
   if (empty && entry !== undefined && !entry.absent) {
-    const siblings = fieldsAt(schema, fault.path.slice(0, -1));
-    const named = siblings.some(({ core }) => core.def.type === 'record');
-    if (named && fields.some(isMapField)) return replaceAt(tree, fault.path, mapTree(found.place));
+    const wantsMap = fields.some((field) => field.required && isMapField(field));
+    if (wantsMap) return replaceAt(tree, fault.path, mapTree(found.place));
     entry.absent = true;
     return true;
   }
@@ -103,8 +111,13 @@ function report(part: Part, faults: readonly Fault[], findings: Findings): void 
   for (const fault of faults) {
     if (fault.kind !== 'unknown') continue;
     const suggested = suggestion(part.schema, fault.path);
-    if (suggested.meant !== undefined) meant.add(pathText(part, suggested.meant));
-    const place = entryAt(part.tree, fault.path)?.key ?? part.key;
+    const entry = entryAt(part.tree, fault.path);
+    if (suggested.meant !== undefined) {
+      meant.add(pathText(part, suggested.meant));
+      meant.add(pathText(part, suggested.meant.slice(0, -1)));
+      if (entry) hideSecrets(entry.value, fieldsAt(part.schema, suggested.meant), findings);
+    }
+    const place = entry?.key ?? part.key;
     findings.problem(place, fault.message + suggested.text, pathText(part, fault.path));
   }
   for (const { kind, path, offset, message, warning } of faults) {

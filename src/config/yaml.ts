@@ -29,7 +29,6 @@ export function parseYaml(source: Source, report: Report): Tree | undefined {
     prettyErrors: false,
     // The library compares each key with each: we look for duplicates ourselves, in linear time.
     uniqueKeys: false,
-    logLevel: 'silent',
   });
   if (reportSyntax(document, source, report)) return undefined;
   const start = { source, start: 0, end: 0 };
@@ -82,6 +81,9 @@ function syntaxMessage(
   }
   if (error.code === 'BAD_SCALAR_START') {
     return `broken YAML: a value that begins with ${text[at]} needs quotes around it`;
+  }
+  if (error.code === 'TAG_RESOLVE_FAILED') {
+    return `broken YAML: ${error.message.replace('Unresolved', 'unknown')}`;
   }
   if (error.message.startsWith('Missing closing')) {
     return 'broken YAML: this quote is never closed';
