@@ -58,7 +58,9 @@ export const exporterSettings = {
             .describe('Smaller batches wait for company, up to flush_timeout.'),
           flush_timeout: duration()
             .prefault('100ms')
-            .refine((ms) => ms > 0, '`flush_timeout` must be positive')
+            .refine((ms) => ms > 0, {
+              error: ({ input }) => `\`flush_timeout\` must be positive, found ${input}`,
+            })
             .describe('The longest wait for company.'),
           max_size: bytes().prefault('1MiB').describe('Batches are put together up to this size.'),
         })
