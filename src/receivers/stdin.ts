@@ -3,9 +3,9 @@
 import type { Readable } from 'node:stream';
 import { z } from 'zod';
 import { bytes, duration } from '../config/fields.ts';
-import { LineFramer } from '../encoding/lines/framer.ts';
-import { LineGatherer, type LineSource } from '../encoding/lines/gatherer.ts';
-import type { LinePolicy } from '../encoding/lines/open_batch.ts';
+import { LineFramer } from '../encoding/framing/framer.ts';
+import { LineGatherer, type LineSource } from '../encoding/framing/gatherer.ts';
+import type { LinePolicy } from '../encoding/framing/open_batch.ts';
 import { type Context, type Deliver, type Receiver, receiver } from '../pipeline/component.ts';
 import { Handover } from '../pipeline/handover.ts';
 

@@ -2,8 +2,8 @@
 
 import type { Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { LineFramer } from '../../encoding/lines/framer.ts';
-import { LineGatherer, type LineSource } from '../../encoding/lines/gatherer.ts';
+import { LineFramer } from '../../encoding/framing/framer.ts';
+import { LineGatherer, type LineSource } from '../../encoding/framing/gatherer.ts';
 import type { Batch } from '../../pipeline/batch.ts';
 import type { Context, Counter } from '../../pipeline/component.ts';
 import type { Attributes } from '../../pipeline/record.ts';
