@@ -4,6 +4,8 @@ import { compileCel } from './cel/cel.ts';
 import { CelError } from './cel/problem.ts';
 import type { Plan } from './condition.ts';
 
+type Tell = (message: string, offset: number, isWarning?: boolean) => void;
+
 /**
  * The condition of an expression; undefined when it is wrong, which `tell` hears with the character. `lenient`: as
  * Envoy, which refuses only what it cannot read and takes wrong names for errors of evaluation.
@@ -11,24 +13,20 @@ import type { Plan } from './condition.ts';
 export function celFilter(
   expression: string,
   { lenient }: { readonly lenient: boolean },
-  tell: (message: string, offset: number) => void,
+  tell: Tell,
 ): Plan | undefined {
   const compile = () => compileCel(expression, { wantsTruth: true, lenient });
   try {
-    compile();
+    for (const { message, offset } of compile().warnings) {
+      tell(`${message}; as in Envoy, whatever needs it counts as false`, offset, true);
+    }
   } catch (error) {
     if (!(error instanceof CelError)) throw error;
     tell(lenient ? envoyMessage(error) : error.message, error.offset);
     return undefined;
   }
-  return (surroundings) => {
+  return ({ faults }) => {
     const program = compile();
-    for (const { message, offset } of program.warnings) {
-      surroundings.warn(
-        `expression "${expression}" at character ${offset + 1}: ${message}; as in Envoy it is an error whenever it is evaluated, and errors count as false`,
-      );
-    }
-    const { faults } = surroundings;
     return {
       bind: (batch) => program.bind(batch),
       test: (row) => {

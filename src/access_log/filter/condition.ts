@@ -16,8 +16,6 @@ export type Surroundings = {
   readonly runtime: Readonly<Record<string, number>>;
   /** Counts evaluations that failed; a filter takes them as false. */
   readonly faults: { count: number };
-  /** Something that Envoy would not complain about and that never works. Once, at the start. */
-  warn(message: string): void;
 };
 
 /** Makes a fresh condition: conditions hold the batch that is bound. */
@@ -29,16 +27,10 @@ export type Finding = {
   readonly message: string;
   /** Character of the text at `path`. */
   readonly offset?: number;
+  /** Envoy would not complain, and it never works. */
+  readonly warning?: boolean;
 };
 export type Report = (finding: Finding) => void;
-
-/** Asks a plan once, so that what it warns of is known; for checking at the start. */
-export const idleSurroundings: Surroundings = {
-  random: () => 0,
-  runtime: {},
-  faults: { count: 0 },
-  warn: () => undefined,
-};
 
 export function allOf(conditions: readonly Condition[]): Condition {
   if (conditions.length === 1) return conditions[0]!;

@@ -128,7 +128,7 @@ function readExtension(parent: Struct, name: string): Plan | undefined {
     config.problem('expression is missing');
     return undefined;
   }
-  return celFilter(expression, { lenient: true }, (message, offset) =>
-    config.problem(message, 'expression', offset),
+  return celFilter(expression, { lenient: true }, (message, offset, warning = false) =>
+    config.report({ path: config.pathOf('expression'), message, offset, warning }),
   );
 }

@@ -10,13 +10,12 @@ type Options = { runtime?: Record<string, number>; random?: number };
 function logs(filter: unknown, record: PlainRecord, options: Options = {}): boolean | string[] {
   const findings: Finding[] = [];
   const plan = readAccessLogFilter(filter, [], (finding) => findings.push(finding));
-  if (findings.length > 0)
+  if (findings.some((finding) => finding.warning !== true))
     return findings.map(({ path, message }) => `${path.join('.')}: ${message}`);
   const surroundings: Surroundings = {
     random: () => (options.random ?? 0) / 2 ** 32,
     runtime: options.runtime ?? {},
     faults: { count: 0 },
-    warn: () => undefined,
   };
   const condition = plan!(surroundings);
   condition.bind(batchOf([record]));

@@ -1,0 +1,128 @@
+// Which records matter: the user's condition in CEL, or in the words of Envoy, Gloo Mesh, Kuma and Istio.
+
+import { z } from 'zod';
+import { allOf, type Condition, type Plan } from '../access_log/filter/condition.ts';
+import {
+  accessLogFilter,
+  expression,
+  glooFilters,
+  kumaMatches,
+  workloadSelectors,
+} from '../access_log/filter/config_fields.ts';
+import { modeCondition } from '../access_log/filter/mode.ts';
+import { type Context, type Processor, processor } from '../pipeline/component.ts';
+
+const config = z
+  .strictObject({
+    expression: expression()
+      .optional()
+      .describe(
+        "A CEL expression over the fields of a record, as in Istio's filter.expression. A missing field is an error, and an error counts as false: has(request.useragent) asks first.",
+      ),
+    access_log_filter: accessLogFilter()
+      .optional()
+      .describe("Envoy's AccessLogFilter, as it stands in an EnvoyFilter."),
+    filters: glooFilters()
+      .optional()
+      .describe('Gloo Mesh: statusCodeMatcher and headerMatcher; any of them is enough.'),
+    workloadSelectors: workloadSelectors()
+      .optional()
+      .describe(
+        'Gloo Mesh: the workloads whose proxies are meant, by labels, namespaces, clusters.',
+      ),
+    matches: kumaMatches()
+      .optional()
+      .describe(
+        'Kuma: spiffeID (Exact, Prefix) and sni (Exact) of the client; any of them is enough.',
+      ),
+    mode: z
+      .enum(['CLIENT', 'SERVER', 'CLIENT_AND_SERVER'])
+      .optional()
+      .describe(
+        'Istio: the side on which the proxy stood that wrote the record. Gateways are clients.',
+      ),
+    action: z
+      .enum(['keep', 'drop'])
+      .default('keep')
+      .describe(
+        'What becomes of the records that fulfil all conditions; the others fare otherwise.',
+      ),
+    runtime: z
+      .record(z.string(), z.number().int().nonnegative())
+      .default({})
+      .describe('Values of runtime keys that access_log_filter names: they override its defaults.'),
+  })
+  .refine((settings) => conditionNames.some((name) => settings[name] !== undefined), {
+    message:
+      'no condition: give expression, access_log_filter, filters, workloadSelectors, matches or mode',
+  });
+
+const conditionNames = [
+  'expression',
+  'access_log_filter',
+  'filters',
+  'workloadSelectors',
+  'matches',
+  'mode',
+] as const;
+
+type Settings = z.output<typeof config>;
+
+export const filter = processor({
+  name: 'filter',
+  summary:
+    'Keeps or drops records by conditions, in CEL or as written for Envoy, Gloo Mesh or Kuma.',
+  config,
+  example: `filter/errors:
+  expression: 'response.code >= 400 || duration > duration("1s")'`,
+  notes: `Conditions of several kinds are combined by "and". A record that could not be parsed has no fields, only a
+body: has(log.parse_error) finds it. Dropped records count as delivered, in
+otelcol_processor_filter_logs_filtered_total; expressions that failed for a record, in
+meshlog_filter_evaluation_errors_total.`,
+  create,
+});
+
+function create(settings: Settings, context: Context): Processor {
+  const faults = { count: 0 };
+  const condition = conditionOf(settings, {
+    random: () => context.random(),
+    runtime: settings.runtime,
+    faults,
+  });
+  const dropped = context.metrics.counter(
+    'otelcol_processor_filter_logs_filtered_total',
+    'Records that the filter dropped.',
+    { filter: context.id },
+  );
+  const failed = context.metrics.counter(
+    'meshlog_filter_evaluation_errors_total',
+    'Records for which an expression could not be evaluated: it counts as false.',
+    { processor: context.id },
+  );
+  const wanted = settings.action === 'keep';
+  const keeps = (row: number): boolean => condition.test(row) === wanted;
+  return {
+    process: (batch) => {
+      const before = batch.count;
+      condition.bind(batch);
+      batch.keep(keeps);
+      dropped.add(before - batch.count);
+      failed.add(faults.count);
+      faults.count = 0;
+      return batch;
+    },
+  };
+}
+
+function conditionOf(settings: Settings, surroundings: Parameters<Plan>[0]): Condition {
+  const plans = [
+    settings.expression,
+    settings.access_log_filter,
+    settings.filters,
+    settings.workloadSelectors,
+    settings.matches,
+  ];
+  const conditions = plans.flatMap((plan) => (plan === undefined ? [] : [plan(surroundings)]));
+  if (settings.mode !== undefined) conditions.unshift(modeCondition(settings.mode));
+  return allOf(conditions);
+}
