@@ -41,7 +41,7 @@ export class Handover {
     this.#open++;
     const item = { sequence: this.#sequence++, batch, budgetBytes };
     if (this.#refused.length > 0) this.#refused.push(item);
-    else void this.#attempt(item);
+    else void this.#first(item);
   }
 
   /** Resolves when everything is delivered or dropped. From now on refusals are not repeated for long. */
@@ -50,17 +50,37 @@ export class Handover {
     if (this.#open > 0) await new Promise<void>((resolve) => this.#idle.push(resolve));
   }
 
-  async #attempt(item: Item): Promise<void> {
+  async #first(item: Item): Promise<void> {
+    const refusal = await this.#attempt(item);
+    if (refusal === undefined) return;
+    const after = this.#refused.findIndex((other) => other.sequence > item.sequence);
+    this.#refused.splice(after === -1 ? this.#refused.length : after, 0, item);
+    this.#wait(refusal);
+  }
+
+  /** One after the other, so that none overtakes. */
+  async #again(): Promise<void> {
+    for (let item = this.#refused[0]; item !== undefined; item = this.#refused[0]) {
+      const refusal = await this.#attempt(item);
+      if (refusal !== undefined) {
+        this.#timer = undefined;
+        this.#wait(refusal);
+        return;
+      }
+      this.#refused.splice(this.#refused.indexOf(item), 1);
+    }
+    this.#timer = undefined;
+  }
+
+  /** Delivers. Returns the refusal if it is worth another attempt; otherwise the batch is done with. */
+  async #attempt(item: Item): Promise<RefusedError | undefined> {
     try {
       await this.#deliver(item.batch);
       if (this.#failures > 0) this.#context.log.info('delivers again');
       this.#failures = 0;
       this.#dropping = false;
     } catch (error) {
-      if (error instanceof RefusedError && error.retryable && this.#chances > 0) {
-        this.#retry(item, error);
-        return;
-      }
+      if (error instanceof RefusedError && error.retryable && this.#chances > 0) return error;
       if (!this.#dropping) this.#context.log.error(`drops refused records: ${errorChain(error)}`);
       this.#dropping = true;
       this.#context.drop('refused', item.batch.count);
@@ -68,29 +88,18 @@ export class Handover {
     item.batch.release();
     this.#context.budget.give(item.budgetBytes);
     this.#open--;
-    if (this.#open > 0) return;
-    for (const resolve of this.#idle) resolve();
-    this.#idle = [];
+    if (this.#open === 0) for (const resolve of this.#idle.splice(0)) resolve();
+    return undefined;
   }
 
-  #retry(item: Item, error: RefusedError): void {
-    const after = this.#refused.findIndex((other) => other.sequence > item.sequence);
-    if (after === -1) this.#refused.push(item);
-    else this.#refused.splice(after, 0, item);
+  #wait(refusal: RefusedError): void {
     if (this.#timer !== undefined) return;
     if (this.#failures++ === 0) {
-      this.#context.log.warn(`waits, nothing is lost: the pipeline refuses: ${error.message}`);
+      this.#context.log.warn(`waits, nothing is lost: the pipeline refuses: ${refusal.message}`);
     }
-    const ceiling = Math.min(longestWaitMs, firstWaitMs * 2 ** Math.min(this.#failures, 10));
-    const wish = error.retryAfterMs ?? ceiling * (0.5 + this.#context.random() / 2);
-    this.#timer = setTimeout(() => this.#again(), Math.min(wish, wishMaxMs));
-  }
-
-  #again(): void {
-    this.#timer = undefined;
+    const ceilingMs = Math.min(longestWaitMs, firstWaitMs * 2 ** Math.min(this.#failures, 10));
+    const waitMs = refusal.retryAfterMs ?? ceilingMs * (0.5 + this.#context.random() / 2);
     this.#chances--;
-    const items = this.#refused;
-    this.#refused = [];
-    for (const item of items) void this.#attempt(item);
+    this.#timer = setTimeout(() => void this.#again(), Math.min(waitMs, wishMaxMs));
   }
 }

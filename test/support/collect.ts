@@ -123,7 +123,7 @@ export function collector(): Collector {
 }
 
 /**
- * A `deliver` that refuses: the first `times` batches (all of them by default), the others go to `then`.
+ * A `deliver` that refuses: the first `times` batches (all of them by default), the others go to `next`.
  */
 export function refusing(
   options: { retryable?: boolean; retryAfterMs?: number; times?: number; then?: Deliver } = {},
@@ -135,7 +135,7 @@ export function refusing(
       const wish = options.retryAfterMs === undefined ? {} : { retryAfterMs: options.retryAfterMs };
       throw new RefusedError('the test refuses', { retryable, ...wish });
     }
-    await options.then?.(batch);
+    await options.next?.(batch);
   };
   const result = Object.assign(deliver, { refused: 0 });
   return result;
