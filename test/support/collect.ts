@@ -126,7 +126,7 @@ export function collector(): Collector {
  * A `deliver` that refuses: the first `times` batches (all of them by default), the others go to `next`.
  */
 export function refusing(
-  options: { retryable?: boolean; retryAfterMs?: number; times?: number; then?: Deliver } = {},
+  options: { retryable?: boolean; retryAfterMs?: number; times?: number; next?: Deliver } = {},
 ): Deliver & { refused: number } {
   const { retryable = true, times = Number.POSITIVE_INFINITY } = options;
   const deliver = async (batch: Batch): Promise<void> => {
