@@ -1,4 +1,4 @@
-// The daemon as a process of its own, measured from outside.
+// The daemon as it ships (dist/), as a process of its own, measured from outside.
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
@@ -40,7 +40,7 @@ export class DaemonProcess {
   static async start(folder: string, config: string): Promise<DaemonProcess> {
     const file = join(folder, 'config.yaml');
     writeFileSync(file, config);
-    const args = [join(root, 'src/main.ts'), 'run', '--config', file];
+    const args = [join(root, 'dist/main.js'), 'run', '--config', file];
     const child = spawn(process.execPath, args, { stdio: ['ignore', 'ignore', 'pipe'] });
     let said = '';
     await new Promise<void>((done, failed) => {

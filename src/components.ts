@@ -7,7 +7,9 @@ import { tcp as tcpExporter } from './exporters/tcp.ts';
 import type { ExporterType, ProcessorType, ReceiverType } from './pipeline/component.ts';
 import { exporterSettings } from './pipeline/queue.ts';
 import { enrich } from './processors/enrich/enrich.ts';
+import { filter } from './processors/filter.ts';
 import { demo } from './receivers/demo/demo.ts';
+import { file } from './receivers/file/file.ts';
 import { stdin } from './receivers/stdin.ts';
 import { tcp } from './receivers/tcp/tcp.ts';
 
@@ -28,8 +30,8 @@ const byName = <T extends { readonly name: string }>(types: readonly T[]): Recor
 // A component's schema gives its factory the type of its configuration; seen from here all factories take what their
 // own schema has parsed, which the type system cannot say for a mixed list.
 export const catalogue: Catalogue = {
-  receivers: byName([demo, stdin, tcp] as unknown as ReceiverType[]),
-  processors: byName([enrich] as unknown as ProcessorType[]),
+  receivers: byName([file, tcp, stdin, demo] as unknown as ReceiverType[]),
+  processors: byName([filter, enrich] as unknown as ProcessorType[]),
   exporters: byName(
     ([fileExporter, otlpExporter, tcpExporter] as unknown as ExporterType[]).map(queued),
   ),
