@@ -14,6 +14,10 @@ export function findIp(bytes: Buffer, start: number, end: number): boolean {
   if (first === 91) return findBracketed(bytes, start, end);
   if (first === 47) return false;
   let at = start;
+  // IPv4 has a dot by its fourth byte, and its port ends the text: most of it need not be looked at.
+  if (bytes[start + 1] === 46 || bytes[start + 2] === 46 || bytes[start + 3] === 46) {
+    at = Math.max(end - 6, start);
+  }
   while (at < end && bytes[at] !== colon) at++;
   const portAt = at++;
   if (bytes[at] === 47) return false;

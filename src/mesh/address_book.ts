@@ -1,71 +1,174 @@
-// What is known about each IP address that passes by: its owner, and the role in which it was seen.
+// What is known about each IP address that passes by: its owner, and the role in which it was seen. Looked up only for
+// rows whose own fields do not settle the matter.
 
 import type { Batch } from '../pipeline/batch.ts';
 import { ABSENT, type Column, TEXT } from '../pipeline/column.ts';
-import { SpanMemo } from '../pipeline/span_memo.ts';
+import { SpanMemo, viewOf } from '../pipeline/span_memo.ts';
 import { findIp, ipOf, ipSpan, isLocalIp } from './address.ts';
+import type { CallFacts, PartyFacts } from './call_facts.ts';
 import type { Inventory } from './inventory/inventory.ts';
-import type { Names } from './names.ts';
-import { type PartyCodes, partyCodes } from './party.ts';
 
-export type AddressFacts = {
+export type ProxyKind = 'sidecar' | 'gateway';
+
+type AddressFacts = {
   readonly ip: string;
-  /** Loopback: says nothing about who it is, only that it is the same pod. */
-  readonly isLocal: boolean;
   /** As which kind of proxy the address was seen at work. */
-  role: 'sidecar' | 'gateway' | undefined;
-  owner: PartyCodes | undefined;
+  role: ProxyKind | undefined;
+  owner: PartyFacts | undefined;
   /** The inventory's generation that `owner` is from. */
   generation: number;
 };
 
+/** The IP in one cell, looked at when first asked for. One object per column, reused for every row. */
+export class AddressCell {
+  /** Its span in the batch, or its text when the cell is no span. */
+  start = 0;
+  end = 0;
+  text: string | undefined = undefined;
+  readonly #at: { readonly row: number };
+  #batch: Batch | undefined = undefined;
+  #column: Column | undefined = undefined;
+  #seenRow = -1;
+  #isThere = false;
+
+  /** `at` says which row it is, and moves on from row to row. */
+  constructor(at: { readonly row: number }) {
+    this.#at = at;
+  }
+
+  begin(batch: Batch, column: Column | undefined): void {
+    this.#batch = batch;
+    this.#column = column;
+    this.#seenRow = -1;
+  }
+
+  /** Whether the row has an IP there. To be asked before anything else. */
+  get isThere(): boolean {
+    const { row } = this.#at;
+    if (this.#seenRow !== row) this.#see(row);
+    return this.#isThere;
+  }
+
+  #see(row: number): void {
+    this.#seenRow = row;
+    this.#isThere = false;
+    const column = this.#column;
+    if (column === undefined) return;
+    const kind = column.kind[row]!;
+    if (kind === TEXT) {
+      if (!findIp(this.#batch!.bytes, column.a[row]!, column.b[row]!)) return;
+      this.#isThere = true;
+      this.start = ipSpan.start;
+      this.end = ipSpan.end;
+      this.text = undefined;
+    } else if (kind !== ABSENT) {
+      this.text = ipOf(this.#batch!.text(column, row) ?? '');
+      this.#isThere = this.text !== undefined;
+    }
+  }
+}
+
 export class AddressBook {
-  readonly #names: Names;
+  readonly #parties: CallFacts;
   readonly #inventory: Inventory;
   readonly #facts = new SpanMemo<AddressFacts>(
-    (bytes, start, end) => this.#make(bytes.utf8Slice(start, end)),
+    (bytes, start, end) => ({
+      ip: bytes.utf8Slice(start, end),
+      role: undefined,
+      owner: undefined,
+      generation: -1,
+    }),
     16_384,
   );
+  /** The address that was noted last, and its bytes. */
+  #noted: AddressFacts | undefined = undefined;
+  readonly #notedBytes = Buffer.alloc(64);
+  #notedLength = -1;
+  #bytes: Buffer = Buffer.alloc(0);
+  #view = viewOf(this.#bytes);
 
-  constructor(names: Names, inventory: Inventory) {
-    this.#names = names;
+  constructor(parties: CallFacts, inventory: Inventory) {
+    this.#parties = parties;
     this.#inventory = inventory;
   }
 
-  /** The address in a cell; undefined when there is none or it is no IP. */
-  at(batch: Batch, view: DataView, column: Column | undefined, row: number) {
-    if (column === undefined) return undefined;
-    const kind = column.kind[row]!;
-    if (kind === TEXT) {
-      if (!findIp(batch.bytes, column.a[row]!, column.b[row]!)) return undefined;
-      return this.#facts.get(batch.bytes, view, ipSpan.start, ipSpan.end);
+  begin(batch: Batch, view: DataView): void {
+    this.#bytes = batch.bytes;
+    this.#view = view;
+  }
+
+  /** Whether two cells hold the same address. */
+  same(left: AddressCell, right: AddressCell): boolean {
+    if (!left.isThere || !right.isThere) return false;
+    if (left.text !== undefined || right.text !== undefined)
+      return this.ip(left) === this.ip(right);
+    const length = left.end - left.start;
+    if (right.end - right.start !== length) return false;
+    const bytes = this.#bytes;
+    for (let i = length - 1; i >= 0; i--) {
+      if (bytes[left.start + i] !== bytes[right.start + i]) return false;
     }
-    if (kind === ABSENT) return undefined;
-    const ip = ipOf(batch.text(column, row) ?? '');
-    return ip === undefined ? undefined : this.#facts.getText(ip);
+    return true;
+  }
+
+  /** Loopback: says nothing about who it is, only that it is in the same pod. */
+  isLocal(cell: AddressCell): boolean {
+    if (!cell.isThere) return false;
+    if (cell.text !== undefined) return isLocalIp(cell.text);
+    // Only 127.0.0.0/8, ::1 and ::6 begin so: the text need not be made for others.
+    const bytes = this.#bytes;
+    const first = bytes[cell.start];
+    const mayBe = first === 58 || (first === 49 && bytes[cell.start + 2] === 55);
+    return mayBe && isLocalIp(this.ip(cell));
+  }
+
+  ip(cell: AddressCell): string {
+    return cell.text ?? this.#bytes.latin1Slice(cell.start, cell.end);
+  }
+
+  /** In which role the address was seen. */
+  role(cell: AddressCell): ProxyKind | undefined {
+    return cell.isThere ? this.#factsOf(cell).role : undefined;
+  }
+
+  /** Notes that the address is a proxy of this kind. */
+  note(cell: AddressCell, role: ProxyKind): void {
+    // The rows of one stream mostly have the same address, which is quicker to compare than to look up.
+    if (this.#isNoted(cell) && this.#noted?.role === role) return;
+    this.#noted = this.#factsOf(cell);
+    this.#noted.role = role;
+    if (cell.text !== undefined) this.#notedLength = -1;
+    else this.#notedLength = this.#bytes.copy(this.#notedBytes, 0, cell.start, cell.end);
+  }
+
+  #isNoted(cell: AddressCell): boolean {
+    const length = this.#notedLength;
+    if (cell.text !== undefined || cell.end - cell.start !== length) return false;
+    for (let i = 0; i < length; i++) {
+      if (this.#bytes[cell.start + i] !== this.#notedBytes[i]) return false;
+    }
+    return true;
   }
 
   /** Who owns an address, asked of the inventory once per address and change. */
-  owner(facts: AddressFacts | undefined): PartyCodes | undefined {
-    if (facts === undefined || facts.isLocal) return undefined;
+  owner(cell: AddressCell): PartyFacts | undefined {
+    if (!this.#inventory.isUsed || !cell.isThere || this.isLocal(cell)) return undefined;
+    const facts = this.#factsOf(cell);
     if (facts.generation !== this.#inventory.generation) {
       facts.generation = this.#inventory.generation;
       const party = this.#inventory.byIp(facts.ip);
-      facts.owner = party === undefined ? undefined : partyCodes(this.#names, party);
+      facts.owner = party === undefined ? undefined : this.#parties.owner(party);
     }
     return facts.owner;
   }
 
   clear(): void {
     this.#facts.clear();
+    this.#noted = undefined;
   }
 
-  #make(ip: string): AddressFacts {
-    return { ip, isLocal: isLocalIp(ip), role: undefined, owner: undefined, generation: -1 };
+  #factsOf(cell: AddressCell): AddressFacts {
+    if (cell.text !== undefined) return this.#facts.getText(cell.text);
+    return this.#facts.get(this.#bytes, this.#view, cell.start, cell.end);
   }
-}
-
-export function sameIp(left: AddressFacts | undefined, right: AddressFacts | undefined): boolean {
-  // Facts are interned while the book holds them; after it started over, equal texts tell.
-  return left !== undefined && right !== undefined && (left === right || left.ip === right.ip);
 }

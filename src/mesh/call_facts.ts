@@ -8,29 +8,33 @@ import { type ClusterName, parseClusterName, parseServerName } from './cluster_n
 import { type HostName, parseHost } from './host_name.ts';
 import type { Inventory } from './inventory/inventory.ts';
 import type { Names } from './names.ts';
-import { complete, nobody, type PartyCodes, partyCodes } from './party.ts';
+import { complete, nobody, type Party, type PartyCodes, partyCodes } from './party.ts';
 import { type Self, selfOf } from './self.ts';
 import { partyOfSpiffe } from './spiffe.ts';
 import { partyOfPeer } from './workload_metadata.ts';
 
-export type ClusterFacts = {
+/** Every fact has a number, so that a combination of facts can be looked up. 0 stands for none. */
+type Fact = { readonly id: number };
+
+export type ClusterFacts = Fact & {
   readonly name: ClusterName;
   readonly party: PartyCodes;
   readonly host: number;
   readonly subset: number;
   readonly port: number;
-  readonly zone: number;
   readonly meshName: number;
 };
 
-export type HostFacts = {
+export type HostFacts = Fact & {
   readonly name: HostName;
   readonly party: PartyCodes;
   readonly host: number;
   readonly port: number;
 };
 
-export type SelfFacts = {
+export type PartyFacts = Fact & { readonly party: PartyCodes };
+
+export type SelfFacts = Fact & {
   readonly self: Self;
   readonly party: PartyCodes;
   readonly zone: number;
@@ -43,29 +47,47 @@ export class CallFacts {
   readonly clusters: CellMemo<ClusterFacts>;
   readonly serverNames: CellMemo<ClusterFacts>;
   readonly hosts: CellMemo<HostFacts>;
-  readonly identities: CellMemo<PartyCodes>;
+  readonly identities: CellMemo<PartyFacts>;
+  /** Values that a record brings along, in lower case. */
+  readonly words = new CellMemo((text) => text.toLowerCase());
   readonly noCluster: ClusterFacts;
   readonly #names: Names;
   readonly #inventory: Inventory;
-  readonly #peers: CellMemo<PartyCodes>;
+  readonly #peers: CellMemo<PartyFacts>;
   #selves = new WeakMap<Attributes, SelfFacts>();
+  /** Owners by content: replicas of one workload are one fact. */
+  readonly #owners = new Map<string, PartyFacts>();
+  #ids = 1;
 
   constructor(names: Names, inventory: Inventory) {
     this.#names = names;
     this.#inventory = inventory;
-    this.clusters = new CellMemo((text) => clusterFacts(names, parseClusterName(text)));
-    this.serverNames = new CellMemo((text) => clusterFacts(names, parseServerName(text)));
-    this.hosts = new CellMemo((text) => hostFacts(names, parseHost(text)));
-    this.identities = new CellMemo((text) => partyCodes(names, partyOfSpiffe(text)));
-    this.#peers = new CellMemo((text) => partyCodes(names, partyOfPeer(jsonOf(text))));
-    this.noCluster = clusterFacts(names, parseClusterName(''));
+    this.clusters = new CellMemo((text) => this.#clusterFacts(parseClusterName(text)));
+    this.serverNames = new CellMemo((text) => this.#clusterFacts(parseServerName(text)));
+    this.hosts = new CellMemo((text) => this.#hostFacts(parseHost(text)));
+    this.identities = new CellMemo((text) => this.#partyFacts(partyOfSpiffe(text)));
+    this.#peers = new CellMemo((text) => this.#partyFacts(partyOfPeer(jsonOf(text))));
+    this.noCluster = { ...this.#clusterFacts(parseClusterName('')), id: 0 };
   }
 
   /** Peer metadata in a cell: JSON text, or what a decoder held. */
   peer(batch: Batch, view: DataView, column: Column | undefined, row: number) {
     if (column === undefined) return undefined;
     if (column.kind[row] !== HELD) return this.#peers.at(batch, view, column, row);
-    return partyCodes(this.#names, partyOfPeer(batch.value(column, row)));
+    return this.owner(partyOfPeer(batch.value(column, row)));
+  }
+
+  /** A party that an inventory or a decoder made. */
+  owner(party: Party): PartyFacts {
+    const { service, workload, namespace, cluster, identity } = party;
+    const key = [service, workload, namespace, cluster, identity].join('\n');
+    let facts = this.#owners.get(key);
+    if (facts === undefined) {
+      if (this.#owners.size >= ownersMax) this.#owners.clear();
+      facts = this.#partyFacts(party);
+      this.#owners.set(key, facts);
+    }
+    return facts;
   }
 
   /** The proxy behind a stream's facts, with what the inventory adds. */
@@ -85,6 +107,7 @@ export class CallFacts {
     }
     if (owner !== undefined) complete(party, partyCodes(this.#names, owner));
     const facts = {
+      id: this.#ids++,
       self,
       party,
       zone: this.#names.code(self.zone ?? owner?.zone),
@@ -102,30 +125,46 @@ export class CallFacts {
     this.hosts.clear();
     this.identities.clear();
     this.#peers.clear();
+    this.#owners.clear();
     this.#selves = new WeakMap();
+  }
+
+  #clusterFacts(name: ClusterName): ClusterFacts {
+    const names = this.#names;
+    return {
+      id: this.#ids++,
+      name,
+      // Kuma's zones are what other meshes call clusters.
+      party: partyCodes(names, {
+        ...nobody,
+        service: name.service,
+        namespace: name.namespace,
+        cluster: name.zone,
+      }),
+      host: names.code(name.host),
+      subset: names.code(name.subset),
+      port: name.port ?? -1,
+      meshName: names.code(name.meshName),
+    };
+  }
+
+  #hostFacts(name: HostName): HostFacts {
+    const { service, namespace } = name;
+    return {
+      id: this.#ids++,
+      name,
+      party: partyCodes(this.#names, { ...nobody, service, namespace }),
+      host: this.#names.code(name.host),
+      port: name.port ?? -1,
+    };
+  }
+
+  #partyFacts(party: Party): PartyFacts {
+    return { id: this.#ids++, party: partyCodes(this.#names, party) };
   }
 }
 
-function clusterFacts(names: Names, name: ClusterName): ClusterFacts {
-  return {
-    name,
-    party: partyCodes(names, { ...nobody, service: name.service, namespace: name.namespace }),
-    host: names.code(name.host),
-    subset: names.code(name.subset),
-    port: name.port ?? -1,
-    zone: names.code(name.zone),
-    meshName: names.code(name.meshName),
-  };
-}
-
-function hostFacts(names: Names, name: HostName): HostFacts {
-  return {
-    name,
-    party: partyCodes(names, { ...nobody, service: name.service, namespace: name.namespace }),
-    host: names.code(name.host),
-    port: name.port ?? -1,
-  };
-}
+const ownersMax = 16_384;
 
 function jsonOf(text: string): unknown {
   try {

@@ -24,7 +24,7 @@ export const nobody: Party = {
   labels: undefined,
 };
 
-/** A party as codes of `Names`; also the scratch in which the two sides of a row are put together. */
+/** A party as codes of `Names`. */
 export type PartyCodes = {
   service: number;
   workload: number;
@@ -53,14 +53,6 @@ export function noCodes(): PartyCodes {
   };
 }
 
-export function clearCodes(codes: PartyCodes): void {
-  codes.service = NO_NAME;
-  codes.workload = NO_NAME;
-  codes.namespace = NO_NAME;
-  codes.cluster = NO_NAME;
-  codes.identity = NO_NAME;
-}
-
 /**
  * Takes from `weaker` what `codes` does not say yet. A party of another namespace is somebody else and gives nothing.
  * Returns whether the service or the workload came from it.
@@ -82,9 +74,7 @@ export function complete(codes: PartyCodes, weaker: PartyCodes): boolean {
   return !named && (codes.service !== NO_NAME || codes.workload !== NO_NAME);
 }
 
-/**
- * The service that a workload's labels name: Istio's canonical service, whose last resort is the workload itself.
- */
+/** The service that a workload's labels name: Istio's canonical service, whose last resort is the workload itself. */
 export function canonicalService(
   labels: Readonly<Record<string, string>> | undefined,
   workload: string | undefined,

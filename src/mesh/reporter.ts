@@ -1,6 +1,6 @@
 // Which way a call went as seen by the proxy that reports it, and where that proxy stands.
 
-import { type AddressFacts, sameIp } from './address_book.ts';
+import type { AddressBook, AddressCell, ProxyKind } from './address_book.ts';
 import type { ClusterPurpose, Direction } from './cluster_name.ts';
 import type { ProxyRole } from './node_id.ts';
 
@@ -16,92 +16,123 @@ export type Sight = {
   /** The proxy's own address, where its node says it. */
   ownIp: string | undefined;
   /** Downstream's address, the address it connected to, and the proxy's own towards upstream. */
-  source: AddressFacts | undefined;
-  local: AddressFacts | undefined;
-  upstreamLocal: AddressFacts | undefined;
-  upstream: AddressFacts | undefined;
+  readonly source: AddressCell;
+  readonly local: AddressCell;
+  readonly upstreamLocal: AddressCell;
+  readonly upstream: AddressCell;
   localPort: number;
   /** Whether the server name is one that Istio's client side proxies set. */
   meshServerName: boolean;
 };
 
-export type ReporterRule = 'cluster_name' | 'node' | 'addresses' | 'seen_before' | 'port' | 'none';
+/** What told direction and reporter, as small numbers: combinations of rules are looked up in a table. */
+export const reporterRules = {
+  none: 0,
+  cluster_name: 1,
+  node: 2,
+  addresses: 3,
+  seen_before: 4,
+  port: 5,
+  configured: 6,
+} as const;
 
 /** The verdict. Reused for every row. */
 export type Verdict = {
   direction: Direction | undefined;
   reporter: Reporter | undefined;
-  rule: ReporterRule;
+  rule: number;
 };
 
-/** Sets `verdict` from what is seen of a row. */
-export function judge(sight: Sight, verdict: Verdict): void {
-  verdict.direction = sight.direction;
-  verdict.reporter = undefined;
-  verdict.rule = 'none';
-  if (sight.purpose === 'own' || sight.role === 'zone_proxy') {
-    verdict.direction = undefined;
-    return;
-  }
-  if (sight.direction === 'outbound') judgeOutbound(sight, verdict);
-  else if (sight.direction === 'inbound') {
-    say(verdict, 'inbound', sight.role === 'waypoint' ? 'gateway' : 'destination', 'cluster_name');
-  } else judgeUnnamed(sight, verdict);
-}
+export class Judge {
+  readonly verdict: Verdict = { direction: undefined, reporter: undefined, rule: 0 };
+  readonly #book: AddressBook;
 
-function judgeOutbound(sight: Sight, verdict: Verdict): void {
-  const { role, source, local, upstreamLocal } = sight;
-  if (role === 'sidecar') say(verdict, 'outbound', 'source', 'node');
-  else if (role === 'gateway' || role === 'waypoint') say(verdict, 'outbound', 'gateway', 'node');
-  else if (judgeByAddresses(sight, verdict)) return;
-  else if (upstreamLocal?.role !== undefined) seen(verdict, upstreamLocal.role);
-  else if (source?.role === 'sidecar') seen(verdict, 'sidecar');
-  else if (local?.role === 'gateway') seen(verdict, 'gateway');
-  else if (sight.clusterPort >= 0 && sight.localPort >= 0 && upstreamLocal === undefined) {
+  constructor(book: AddressBook) {
+    this.#book = book;
+  }
+
+  /** Sets `verdict` from what is seen of a row. */
+  decide(sight: Sight): void {
+    const verdict = this.verdict;
+    verdict.direction = sight.direction;
+    verdict.reporter = undefined;
+    verdict.rule = reporterRules.none;
+    if (sight.purpose === 'own' || sight.role === 'zone_proxy') {
+      verdict.direction = undefined;
+    } else if (sight.direction === 'outbound') this.#outbound(sight);
+    else if (sight.direction === 'inbound') {
+      const isWaypoint = sight.role === 'waypoint';
+      this.#say('inbound', isWaypoint ? 'gateway' : 'destination', reporterRules.cluster_name);
+    } else this.#unnamed(sight);
+  }
+
+  #outbound(sight: Sight): void {
+    const { role, source, local, upstreamLocal } = sight;
+    const book = this.#book;
+    if (role === 'sidecar') return this.#say('outbound', 'source', reporterRules.node);
+    if (role === 'gateway' || role === 'waypoint') {
+      return this.#say('outbound', 'gateway', reporterRules.node);
+    }
+    if (this.#byAddresses(sight)) return;
+    const seen =
+      book.role(upstreamLocal) ??
+      (book.role(source) === 'sidecar' ? 'sidecar' : undefined) ??
+      (book.role(local) === 'gateway' ? 'gateway' : undefined);
+    if (seen !== undefined) return this.#seen(seen);
+    if (sight.clusterPort < 0 || sight.localPort < 0 || upstreamLocal.isThere) {
+      return this.#say('outbound', 'source', reporterRules.cluster_name);
+    }
     // Nothing was sent upstream. A sidecar is reached at the service's port, a gateway at its own.
     const isSidecar = sight.localPort === sight.clusterPort;
-    say(verdict, 'outbound', isSidecar ? 'source' : 'gateway', 'port');
-  } else say(verdict, 'outbound', 'source', 'cluster_name');
-}
+    this.#say('outbound', isSidecar ? 'source' : 'gateway', reporterRules.port);
+  }
 
-/** A sidecar sends from the address that its client has too; a gateway from the one at which it was reached. */
-function judgeByAddresses(sight: Sight, verdict: Verdict): boolean {
-  const { source, local, upstreamLocal } = sight;
-  if (upstreamLocal === undefined) return false;
-  if (sameIp(source, upstreamLocal)) {
-    if (!upstreamLocal.isLocal) upstreamLocal.role = 'sidecar';
-    say(verdict, 'outbound', 'source', 'addresses');
+  /** A sidecar sends from the address that its client has too; a gateway from the one at which it was reached. */
+  #byAddresses(sight: Sight): boolean {
+    const { source, local, upstreamLocal } = sight;
+    const book = this.#book;
+    if (!upstreamLocal.isThere) return false;
+    const isLocal = book.isLocal(upstreamLocal);
+    if (book.same(source, upstreamLocal)) {
+      if (!isLocal) book.note(upstreamLocal, 'sidecar');
+      this.#say('outbound', 'source', reporterRules.addresses);
+      return true;
+    }
+    if (isLocal || !book.same(local, upstreamLocal)) return false;
+    book.note(upstreamLocal, 'gateway');
+    this.#say('outbound', 'gateway', reporterRules.addresses);
     return true;
   }
-  if (upstreamLocal.isLocal || !sameIp(local, upstreamLocal)) return false;
-  upstreamLocal.role = 'gateway';
-  say(verdict, 'outbound', 'gateway', 'addresses');
-  return true;
-}
 
-/** No cluster, or one whose name says no direction: listener logs, missing routes, plain names. */
-function judgeUnnamed(sight: Sight, verdict: Verdict): void {
-  const { role, source, local, upstreamLocal, upstream, ownIp } = sight;
-  if (role === 'gateway') say(verdict, 'outbound', 'gateway', 'node');
-  else if (sight.meshServerName) say(verdict, 'inbound', 'destination', 'addresses');
-  else if (upstreamLocal?.isLocal === true || upstream?.isLocal === true) {
-    say(verdict, 'inbound', 'destination', 'addresses');
-  } else if (judgeByAddresses(sight, verdict)) return;
-  else if (ownIp !== undefined && local?.ip === ownIp) {
-    say(verdict, 'inbound', 'destination', 'node');
-  } else if (ownIp !== undefined && source?.ip === ownIp) {
-    say(verdict, 'outbound', 'source', 'node');
-  } else if (local?.role === 'gateway') seen(verdict, 'gateway');
-  else if (local?.role === 'sidecar') say(verdict, 'inbound', 'destination', 'seen_before');
-  else if (source?.role === 'sidecar') seen(verdict, 'sidecar');
-}
+  /** No cluster, or one whose name says no direction: listener logs, missing routes, plain names. */
+  #unnamed(sight: Sight): void {
+    const { role, source, local, upstreamLocal, upstream, ownIp } = sight;
+    const book = this.#book;
+    const { node, addresses, seen_before } = reporterRules;
+    if (role === 'gateway') return this.#say('outbound', 'gateway', node);
+    if (sight.meshServerName || book.isLocal(upstreamLocal) || book.isLocal(upstream)) {
+      return this.#say('inbound', 'destination', addresses);
+    }
+    if (this.#byAddresses(sight)) return;
+    if (ownIp !== undefined) {
+      if (local.isThere && book.ip(local) === ownIp) {
+        return this.#say('inbound', 'destination', node);
+      }
+      if (source.isThere && book.ip(source) === ownIp) return this.#say('outbound', 'source', node);
+    }
+    const localRole = book.role(local);
+    if (localRole === 'gateway') return this.#seen('gateway');
+    if (localRole === 'sidecar') return this.#say('inbound', 'destination', seen_before);
+    if (book.role(source) === 'sidecar') this.#seen('sidecar');
+  }
 
-function seen(verdict: Verdict, role: 'sidecar' | 'gateway'): void {
-  say(verdict, 'outbound', role === 'gateway' ? 'gateway' : 'source', 'seen_before');
-}
+  #seen(role: ProxyKind): void {
+    this.#say('outbound', role === 'gateway' ? 'gateway' : 'source', reporterRules.seen_before);
+  }
 
-function say(verdict: Verdict, direction: Direction, reporter: Reporter, rule: ReporterRule): void {
-  verdict.direction = direction;
-  verdict.reporter = reporter;
-  verdict.rule = rule;
+  #say(direction: Direction, reporter: Reporter, rule: number): void {
+    this.verdict.direction = direction;
+    this.verdict.reporter = reporter;
+    this.verdict.rule = rule;
+  }
 }

@@ -65,7 +65,7 @@ export function selfOf(resource: Attributes): Self {
     zone: textAt(resource, zoneKeys),
     mesh: textAt(resource, ['kuma.mesh', 'mesh.name']) ?? node.meshName ?? told.mesh,
     labels,
-    role: node.role ?? roleOfPod(pod, labels),
+    role: isZoneProxy(metadata) ? 'zone_proxy' : (node.role ?? roleOfPod(pod, labels)),
     ip: node.ip ?? textAt(resource, ['k8s.pod.ip']),
     pod,
     rules: isKuma ? 'kuma' : node.mesh,
@@ -92,6 +92,12 @@ function roleOfPod(
   if (labels?.['gateway.istio.io/managed']?.includes('mesh')) return 'waypoint';
   if (labels?.['gateway.networking.k8s.io/gateway-name'] !== undefined) return 'gateway';
   return pod !== undefined && gatewayPod.test(pod) ? 'gateway' : undefined;
+}
+
+/** Kuma's ingress and egress of a zone: they pass traffic on and know neither end. */
+function isZoneProxy(metadata: { readonly [key: string]: unknown } | undefined): boolean {
+  const type = metadata?.['dataplane.proxyType'];
+  return type === 'ingress' || type === 'egress';
 }
 
 function textAt(resource: Attributes, keys: readonly string[]): string | undefined {

@@ -91,6 +91,8 @@ export class Batch {
   /** Columns that belong to the batch this one was forked from. */
   #borrowed: Set<Column> = nothing;
   #parent: Batch | undefined = undefined;
+  /** Columns that `recordColumn` made. */
+  readonly #recordColumns: Column[] = [];
   /** False: the bytes belong to somebody else and do not go to the pool on release. */
   ownsBytes = true;
 
@@ -148,7 +150,9 @@ export class Batch {
 
   /** A column that is no attribute (time, severity, body): the caller assigns it to its field. */
   recordColumn(name: string): Column {
-    return takeColumn(name, this.capacity);
+    const column = takeColumn(name, this.capacity);
+    this.#recordColumns.push(column);
+    return column;
   }
 
   /** A new column of codes in `dictionary`. */
@@ -243,7 +247,11 @@ export class Batch {
 
   /** Gives bytes and columns back to their pools. The batch must not be used afterwards. */
   release(): void {
+    for (const column of this.#recordColumns) {
+      if (!this.columns.includes(column)) giveColumn(column);
+    }
     for (const column of this.columns) if (!this.#borrowed.has(column)) giveColumn(column);
+    this.#recordColumns.length = 0;
     this.columns.length = 0;
     this.#byName = undefined;
     if (this.#parent === undefined && this.ownsBytes) buffers.give(this.bytes);
@@ -303,7 +311,7 @@ export class Batch {
       case HELD:
         return this.held[a];
       case BYTES:
-        return Uint8Array.prototype.slice.call(this.bytes, a, b);
+        return new Uint8Array(this.bytes.subarray(a, b));
       default:
         return undefined;
     }

@@ -4,6 +4,8 @@ import type { Party } from '../party.ts';
 
 /** What enrich asks. Lookups are cheap and their answers are kept by the caller until `generation` changes. */
 export type Inventory = {
+  /** False: nobody has configured one, and asking is not worth while. */
+  readonly isUsed: boolean;
   /** Grows with every change of any answer. */
   readonly generation: number;
   /** The owner of an address as a proxy prints it, without port. */
@@ -12,8 +14,8 @@ export type Inventory = {
   byPod(namespace: string, pod: string): Party | undefined;
 };
 
-/** The inventory of somebody who has configured none. */
 export const emptyInventory: Inventory = {
+  isUsed: false,
   generation: 0,
   byIp: () => undefined,
   byPod: () => undefined,

@@ -1,121 +1,91 @@
 // Who called whom, and how it went: mesh, direction, source, destination and severity of every record.
 
 import { z } from 'zod';
-import { CallReader } from '../../mesh/call_reader.ts';
 import { emptyInventory } from '../../mesh/inventory/inventory.ts';
-import { Names } from '../../mesh/names.ts';
-import type { Batch } from '../../pipeline/batch.ts';
-import { ABSENT } from '../../pipeline/column.ts';
 import { processor } from '../../pipeline/component.ts';
-import { inOrder, Output } from './outputs.ts';
+import { severityNumbers } from '../../pipeline/record.ts';
+import { Enricher } from './enricher.ts';
+import { type Group, groups } from './fields.ts';
+
+const groupNames: [Group, ...Group[]] = [...groups];
+const group = () => z.enum(groupNames);
+const level = () => z.enum(['TRACE', 'DEBUG', 'INFO', 'WARN', 'ERROR', 'FATAL']);
+
+const severity = z.strictObject({
+  server_error: level()
+    .default('ERROR')
+    .describe('Status 5xx, and the gRPC statuses that blame the server.'),
+  upstream_failure: level()
+    .default('ERROR')
+    .describe('Response flags that say that the upstream, or the way to it, failed.'),
+  client_error: level()
+    .default('WARN')
+    .describe('Status 4xx, other gRPC statuses, and flags that blame the client.'),
+  success: level().default('INFO').describe('Everything else.'),
+});
 
 const config = z.strictObject({
-  mesh: z
-    .string()
-    .min(1)
-    .optional()
-    .describe('Name of the mesh, for records whose stream does not say it.'),
+  mesh: z.string().min(1).optional().describe('Mesh of records whose stream does not name one.'),
   cluster: z
     .string()
     .min(1)
     .optional()
-    .describe('Name of the cluster, for records whose stream does not say it.'),
-  zone: z
-    .string()
-    .min(1)
-    .optional()
-    .describe('Name of the zone, for records whose stream does not say it.'),
+    .describe('Cluster of records whose stream does not name one.'),
+  zone: z.string().min(1).optional().describe('Zone of records whose stream does not name one.'),
+  rules: z
+    .enum(['auto', 'istio', 'kuma'])
+    .default('auto')
+    .describe(
+      "Whether what cannot be known is left out (istio) or written as Kuma's operators write it: `unknown`, `*` (kuma).",
+    ),
+  reporter: z
+    .enum(['auto', 'source', 'destination', 'gateway'])
+    .default('auto')
+    .describe('Where the proxies stand, when the rules need not find it out.'),
+  inbound_source_address: z
+    .enum(['proxy', 'peer'])
+    .default('proxy')
+    .describe(
+      "mesh.source.address of inbound records under Kuma's rules: `proxy`, the reporting one as Kuma prints it, or `peer`, the caller.",
+    ),
+  severity: severity.prefault({}).describe('Severity of a record by how the request went.'),
+  explain: z
+    .boolean()
+    .default(true)
+    .describe('Whether failures get mesh.explanation: cause and hint in plain words.'),
+  add: z
+    .array(group())
+    .default(groupNames)
+    .describe('Groups of fields to add; all of them by default.'),
+  leave_out: z.array(group()).default([]).describe('Groups of fields not to add.'),
 });
-
-type Config = z.output<typeof config>;
 
 export const enrich = processor({
   name: 'enrich',
-  summary:
-    'Says who called whom: mesh, direction, reporter, source and destination of every record.',
+  summary: 'Says who called whom and what went wrong: mesh, direction, source, destination.',
   config,
-  example: 'enrich:\n  mesh: prod\n',
+  example: 'enrich:\n  mesh: prod\n  cluster: eu-1\n  leave_out: [evidence]\n',
+  notes:
+    'Fields that a record already has are kept. Loses nothing; what no rule can tell stays absent.',
   create: (settings) => {
-    const enricher = new Enricher(settings);
+    const wanted = new Set(settings.add.filter((name) => !settings.leave_out.includes(name)));
+    if (!settings.explain) wanted.delete('explanation');
+    const enricher = new Enricher({
+      mesh: settings.mesh,
+      cluster: settings.cluster,
+      zone: settings.zone,
+      rules: settings.rules,
+      reporter: settings.reporter === 'auto' ? undefined : settings.reporter,
+      inboundSourceAddress: settings.inbound_source_address,
+      severities: {
+        server_error: severityNumbers[settings.severity.server_error],
+        upstream_failure: severityNumbers[settings.severity.upstream_failure],
+        client_error: severityNumbers[settings.severity.client_error],
+        success: severityNumbers[settings.severity.success],
+      },
+      wanted,
+      inventory: emptyInventory,
+    });
     return { process: (batch) => enricher.process(batch) };
   },
 });
-
-const outputNames = [
-  'mesh.name',
-  'mesh.cluster',
-  'mesh.zone',
-  'mesh.direction',
-  'mesh.reporter',
-  'mesh.source.service',
-  'mesh.source.workload',
-  'mesh.source.namespace',
-  'mesh.source.cluster',
-  'mesh.source.identity',
-  'mesh.destination.service',
-  'mesh.destination.workload',
-  'mesh.destination.namespace',
-  'mesh.destination.cluster',
-  'mesh.destination.host',
-  'mesh.destination.port',
-  'mesh.destination.subset',
-  'mesh.destination.identity',
-] as const;
-
-class Enricher {
-  readonly #settings: Config;
-  readonly #names = new Names();
-  readonly #calls: CallReader;
-  readonly #outputs = Object.fromEntries(
-    outputNames.map((name) => [name, new Output(name, true)]),
-  ) as Record<(typeof outputNames)[number], Output>;
-  readonly #all = Object.values(this.#outputs);
-
-  constructor(settings: Config) {
-    this.#settings = settings;
-    this.#calls = new CallReader({
-      names: this.#names,
-      inventory: emptyInventory,
-      rules: 'auto',
-      reporter: undefined,
-    });
-  }
-
-  process(batch: Batch): Batch {
-    if (batch.source === 'line' && batch.body === undefined) return batch;
-    this.#calls.begin(batch, this.#names.renew());
-    for (const output of this.#all) output.begin(batch, this.#names.dictionary);
-    const failed = batch.column('log.parse_error');
-    for (let i = 0; i < batch.count; i++) {
-      const row = batch.selection[i]!;
-      if (failed === undefined || failed.kind[row] === ABSENT) this.#row(row);
-    }
-    inOrder(batch, this.#all);
-    return batch;
-  }
-
-  #row(row: number): void {
-    const call = this.#calls.read(row);
-    const names = this.#names;
-    const outputs = this.#outputs;
-    const { source, destination, verdict } = call;
-    outputs['mesh.name'].setCode(row, names.code(this.#settings.mesh));
-    outputs['mesh.cluster'].setCode(row, names.code(this.#settings.cluster));
-    outputs['mesh.zone'].setCode(row, names.code(this.#settings.zone));
-    outputs['mesh.direction'].setCode(row, names.code(verdict.direction));
-    outputs['mesh.reporter'].setCode(row, names.code(verdict.reporter));
-    outputs['mesh.source.service'].setCode(row, source.service);
-    outputs['mesh.source.workload'].setCode(row, source.workload);
-    outputs['mesh.source.namespace'].setCode(row, source.namespace);
-    outputs['mesh.source.cluster'].setCode(row, source.cluster);
-    outputs['mesh.source.identity'].setCode(row, source.identity);
-    outputs['mesh.destination.service'].setCode(row, destination.service);
-    outputs['mesh.destination.workload'].setCode(row, destination.workload);
-    outputs['mesh.destination.namespace'].setCode(row, destination.namespace);
-    outputs['mesh.destination.cluster'].setCode(row, destination.cluster);
-    outputs['mesh.destination.host'].setCode(row, call.host);
-    outputs['mesh.destination.port'].setInt(row, call.port);
-    outputs['mesh.destination.subset'].setCode(row, call.subset);
-    outputs['mesh.destination.identity'].setCode(row, destination.identity);
-  }
-}

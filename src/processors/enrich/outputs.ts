@@ -1,17 +1,18 @@
 // The columns that enrich writes. A record that already says something keeps it: only what is missing is filled in.
 
+import type { AddressCell } from '../../mesh/address_book.ts';
 import type { Batch } from '../../pipeline/batch.ts';
-import { ABSENT, CODE, type Column, type Dictionary } from '../../pipeline/column.ts';
+import { ABSENT, CODE, type Column, type Dictionary, TEXT } from '../../pipeline/column.ts';
 
 /** One derived field over the batches that pass by. */
 export class Output {
   readonly name: string;
   readonly isWanted: boolean;
+  /** Whether rows of this batch may have brought a value along. */
+  existed = false;
   #batch!: Batch;
   #dictionary!: Dictionary;
   #column: Column | undefined = undefined;
-  /** Whether rows may have a value of their own. */
-  #existed = false;
 
   constructor(name: string, isWanted: boolean) {
     this.name = name;
@@ -22,58 +23,70 @@ export class Output {
     this.#batch = batch;
     this.#dictionary = dictionary;
     this.#column = undefined;
-    this.#existed = batch.column(this.name) !== undefined;
+    this.existed = batch.column(this.name) !== undefined;
   }
 
-  /** A column that this batch got from here. */
-  get isNew(): boolean {
-    return this.#column !== undefined && !this.#existed;
-  }
-
-  /** The code of a name; negative codes write nothing. */
+  /** The code of a name. */
   setCode(row: number, code: number): void {
-    if (code < 0 || !this.isWanted) return;
     const column = this.#column ?? this.#open();
-    if (this.#existed && column.kind[row] !== ABSENT) return;
-    if (column.dictionary === this.#dictionary) {
-      column.kind[row] = CODE;
-      column.a[row] = code;
-    } else this.#batch.setValue(column, row, this.#dictionary.values[code]);
-  }
-
-  /** Writes over what is there: for values that are put in other words. */
-  replaceCode(row: number, code: number): void {
-    const column = this.#column ?? this.#open();
-    this.#batch.setValue(column, row, this.#dictionary.values[code]);
+    if (this.existed && !this.#mayWrite(column, row, code)) return;
+    column.kind[row] = CODE;
+    column.a[row] = code;
   }
 
   setInt(row: number, value: number): void {
-    if (value < 0 || !this.isWanted) return;
-    const column = this.#column ?? this.#open();
-    if (!this.#existed || column.kind[row] === ABSENT) column.setInt(row, value);
-  }
-
-  /** Bytes start..end of the batch. */
-  setText(row: number, kind: number, start: number, end: number): void {
     if (!this.isWanted) return;
     const column = this.#column ?? this.#open();
-    if (!this.#existed || column.kind[row] === ABSENT) column.setSpan(row, kind, start, end);
+    if (!this.existed || column.kind[row] === ABSENT) column.setInt(row, value);
+  }
+
+  /** The IP of an address, without its port. */
+  setIp(row: number, address: AddressCell): void {
+    if (!this.isWanted || !address.isThere) return;
+    const column = this.#column ?? this.#open();
+    if (this.existed && column.kind[row] !== ABSENT) return;
+    if (address.text === undefined) column.setSpan(row, TEXT, address.start, address.end);
+    else this.#batch.setValue(column, row, address.text);
+  }
+
+  /** Takes away what a record brought along if it is `text`, or anything, so that a better value can be set. */
+  clearIf(row: number, text: string | undefined): void {
+    if (!this.existed || !this.isWanted) return;
+    const column = this.#column ?? this.#open();
+    if (text === undefined || this.#batch.text(column, row) === text) column.clear(row);
+  }
+
+  /** The column, if this batch got it from here. */
+  get added(): Column | undefined {
+    return this.existed ? undefined : this.#column;
+  }
+
+  /** Whether a code can be written as such; a column with another dictionary gets the value itself. */
+  #mayWrite(column: Column, row: number, code: number): boolean {
+    if (column.kind[row] !== ABSENT) return false;
+    if (column.dictionary === this.#dictionary) return true;
+    this.#batch.setValue(column, row, this.#dictionary.values[code]);
+    return false;
+  }
+
+  /** The column for writing: made when missing. */
+  open(): Column {
+    return this.#column ?? this.#open();
   }
 
   #open(): Column {
     const column = this.#batch.ownColumn(this.name);
-    if (column.dictionary === undefined) column.dictionary = this.#dictionary;
+    column.dictionary ??= this.#dictionary;
     this.#column = column;
     return column;
   }
 }
 
-/** Puts the columns that a batch got into the order of the vocabulary: rows open them in the order of their values. */
+/** Puts the columns that a batch got into the order of `outputs`: rows open them in the order of their values. */
 export function inOrder(batch: Batch, outputs: readonly Output[]): void {
-  const fresh = outputs.filter((output) => output.isNew);
-  if (fresh.length === 0) return;
-  const columns = fresh.map((output) => batch.column(output.name)).filter((column) => !!column);
-  const kept = batch.columns.filter((column) => !columns.includes(column));
+  const added = outputs.map((output) => output.added).filter((column) => column !== undefined);
+  if (added.length === 0) return;
+  const kept = batch.columns.filter((column) => !added.includes(column));
   batch.columns.length = 0;
-  batch.columns.push(...kept, ...columns);
+  batch.columns.push(...kept, ...added);
 }
