@@ -270,7 +270,7 @@ for (const field of fields.values()) for (const key of field.keys ?? []) byKey.s
 export function fieldOfKey(key: string): Field | undefined {
   const field = byKey.get(key);
   if (field !== undefined) return field;
-  const header = headerKeys[key];
+  const header = Object.hasOwn(headerKeys, key) ? headerKeys[key] : undefined;
   return header === undefined ? undefined : fieldOf(header);
 }
 
