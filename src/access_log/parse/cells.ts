@@ -4,9 +4,10 @@ import type { Batch } from '../../pipeline/batch.ts';
 import { type Column, Dictionary, ESCAPED, NESTED, NUMBER, TEXT } from '../../pipeline/column.ts';
 import { codeOfFlags, flagLists, splitFlags } from '../flag_lists.ts';
 import { flagOfLong } from '../flags.ts';
+import type { Command } from '../format/grammar.ts';
 import { grpcNameOf } from '../grpc_status.ts';
 import type { Slot } from './program.ts';
-import type { Store } from './target.ts';
+import type { Store, Target } from './target.ts';
 
 /** Writes bytes[start, end) of the batch into the cell of a row. */
 export type CellWriter = (
@@ -106,9 +107,14 @@ const writeEscaped: CellWriter = (batch, column, row, start, end) => {
 /** What writes the values of a slot; undefined: they are not kept. */
 export function writerOf(slot: Slot, jsonLike: boolean): CellWriter | undefined {
   const { store } = slot.target;
-  if (store === 'none') return undefined;
-  if (store === 'scaled') return scaledWriter(slot.command.args.duration!.unit);
   if (jsonLike && store === 'text' && slot.literal[0] === 34) return writeEscaped;
+  return writerFor(slot.target, slot.command);
+}
+
+/** What writes the values of a command, whatever surrounds it. */
+export function writerFor({ store }: Target, command: Command): CellWriter | undefined {
+  if (store === 'none') return undefined;
+  if (store === 'scaled') return scaledWriter(command.args.duration!.unit);
   return writers[store];
 }
 

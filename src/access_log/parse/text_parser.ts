@@ -2,10 +2,8 @@
 // ends, and what is between is solved (region.ts). Nothing is written before the whole line fits.
 
 import type { Batch } from '../../pipeline/batch.ts';
-import { ABSENT, Column, INT, NUMBER, TEXT } from '../../pipeline/column.ts';
+import { ABSENT, Column, NUMBER, TEXT } from '../../pipeline/column.ts';
 import { viewOf } from '../../pipeline/span_memo.ts';
-import { toWords, words } from '../../pipeline/time.ts';
-import { readTime, type TimeReader, timeReader } from '../format/time_reading.ts';
 import {
   AMBIGUOUS,
   type LineParser,
@@ -16,6 +14,7 @@ import {
 import { type CellWriter, dictionaryOf, writerOf } from './cells.ts';
 import { forward, fromRight, type Line, stop } from './passes.ts';
 import type { Program, Slot } from './program.ts';
+import { RecordTime } from './record_time.ts';
 import { solve } from './region.ts';
 
 const nothing = Buffer.alloc(0);
@@ -31,11 +30,11 @@ export function textParser(
   name: string,
   program: Program,
   { emptyIsAbsent = false }: { emptyIsAbsent?: boolean } = {},
-): LineParser {
+): TextParser {
   return new TextParser(name, program, emptyIsAbsent);
 }
 
-class TextParser implements LineParser {
+export class TextParser implements LineParser {
   readonly name: string;
   readonly #program: Program;
   /** Per slot: what writes its values; undefined: they are dropped. */
@@ -43,13 +42,12 @@ class TextParser implements LineParser {
   /** Per slot: the kind of cell that its values are spans for; ABSENT: they need their writer. */
   readonly #kinds: Uint8Array;
   readonly #timeSlot: number;
-  readonly #timeReader: TimeReader | undefined;
+  readonly #time: RecordTime | undefined;
   readonly #spans: { starts: Int32Array; ends: Int32Array };
   readonly #line: Line = { bytes: nothing, view: viewOf(nothing), start: 0, end: 0 };
   #batch: Batch | undefined;
   #attached = false;
   #columns: Column[] = [];
-  #time: Column | undefined;
   #stopSlot = -1;
   #stopAt = 0;
 
@@ -63,11 +61,9 @@ class TextParser implements LineParser {
       if (!keeps[k] || (jsonLike && slot.literal[0] === 34)) return ABSENT;
       return spanKind(slot, emptyIsAbsent);
     });
-    this.#timeSlot = slots.findIndex(
-      ({ target }, k) => keeps[k] && target.field === 'request.time' && target.store === 'time',
-    );
-    const format = slots[this.#timeSlot]?.command.args.time;
-    this.#timeReader = format === undefined || format.isDefault ? undefined : timeReader(format);
+    this.#timeSlot = slots.findIndex(({ target }, k) => keeps[k] && RecordTime.isMeant(target));
+    const time = slots[this.#timeSlot];
+    this.#time = time === undefined ? undefined : new RecordTime(time.command);
     this.#spans = {
       starts: new Int32Array(slots.length),
       ends: new Int32Array(slots.length),
@@ -82,16 +78,20 @@ class TextParser implements LineParser {
   }
 
   parse(batch: Batch, row: number, start: number, end: number): ParseOutcome {
-    if (batch !== this.#batch) this.begin(batch);
-    this.#line.start = start;
-    this.#line.end = end;
-    if (forward(this.#program, this.#spans, this.#line, false)) {
-      this.#keep(batch, row);
-      return UNDERSTOOD;
-    }
+    if (this.parseAtOnce(batch, row, start, end)) return UNDERSTOOD;
     this.#stopSlot = stop.slot;
     this.#stopAt = stop.at - start;
     return this.#parseTangled(batch, row, end);
+  }
+
+  /** `parse` without a second look at lines that one pass cannot read. */
+  parseAtOnce(batch: Batch, row: number, start: number, end: number): boolean {
+    if (batch !== this.#batch) this.begin(batch);
+    this.#line.start = start;
+    this.#line.end = end;
+    if (!forward(this.#program, this.#spans, this.#line, false)) return false;
+    this.#keep(batch, row);
+    return true;
   }
 
   reason(): string {
@@ -143,19 +143,8 @@ class TextParser implements LineParser {
         column.b[row] = b;
       } else this.#writers[k]?.(batch, column, row, a, b);
     }
-    if (this.#time !== undefined) this.#keepTime(this.#time, batch, row);
-  }
-
-  #keepTime(time: Column, batch: Batch, row: number): void {
-    const start = this.#spans.starts[this.#timeSlot]!;
-    const end = this.#spans.ends[this.#timeSlot]!;
-    if (this.#timeReader === undefined) time.setSpan(row, TEXT, start, end);
-    else if (this.#timeReader(batch.bytes, start, end)) {
-      toWords(readTime.seconds, readTime.nanos);
-      time.kind[row] = INT;
-      time.a[row] = words.low;
-      time.b[row] = words.high;
-    }
+    const slot = this.#timeSlot;
+    if (slot >= 0) this.#time!.keep(batch, row, starts[slot]!, ends[slot]!);
   }
 
   #attach(batch: Batch): void {
@@ -166,29 +155,8 @@ class TextParser implements LineParser {
       column.dictionary ??= dictionaryOf(target.store);
       return column;
     });
-    this.#time = this.#timeSlot < 0 ? undefined : this.#timeColumn(batch);
+    if (this.#timeSlot >= 0) this.#time!.attach(batch, this.#columns[this.#timeSlot]!);
     this.#attached = true;
-  }
-
-  /**
-   * The column of record times, when writing `request.time` is not already writing it. Times of the framing stay for the
-   * rows that have no other.
-   */
-  #timeColumn(batch: Batch): Column | undefined {
-    const own = this.#columns[this.#timeSlot]!;
-    if (this.#timeReader === undefined && (batch.time === undefined || batch.time === own)) {
-      batch.time = own;
-      return undefined;
-    }
-    const framing = batch.time;
-    const time = batch.recordColumn('time');
-    if (framing !== undefined) {
-      time.kind.set(framing.kind);
-      time.a.set(framing.a);
-      time.b.set(framing.b);
-    }
-    batch.time = time;
-    return time;
   }
 }
 
