@@ -6,7 +6,7 @@ import type { Described } from '../config/config.ts';
 import type { Entry, Row } from '../config/reference.ts';
 import type { Schema } from '../config/schema.ts';
 
-type Options = { markdown?: boolean; jsonSchema?: boolean };
+type Options = { markdown?: boolean; jsonSchema?: boolean; example?: boolean };
 
 export function docsCommand(program: Command, exit: (code: number) => void): void {
   program
@@ -14,6 +14,7 @@ export function docsCommand(program: Command, exit: (code: number) => void): voi
     .description('show a component: what it is for, an example, every field')
     .argument('[name]', 'a component such as sample or exporters.otlp; service for the rest')
     .option('--markdown', 'the reference of everything as Markdown')
+    .option('--example', 'a configuration with every field as a comment')
     .option('--json-schema', 'the whole configuration as JSON Schema, for editors')
     .action(async (name: string | undefined, options: Options) => {
       exit(await docs(name, options));
@@ -31,6 +32,10 @@ async function docs(name: string | undefined, options: Options): Promise<number>
   if (options.jsonSchema === true) {
     const { jsonSchema } = await import('../config/json_schema.ts');
     return write(`${JSON.stringify(jsonSchema(catalogue), null, 2)}\n`) && 0;
+  }
+  if (options.example === true) {
+    const { exampleFile } = await import('../config/example.ts');
+    return write(exampleFile(catalogue)) && 0;
   }
   if (options.markdown === true) return write(reference.markdownReference(catalogue)) && 0;
   const components = reference.componentsOf(catalogue);
