@@ -7,7 +7,6 @@ import {
   definitionOf,
   type Field,
   fieldOf,
-  isMapField,
   limit,
   type Schema,
 } from './schema.ts';
@@ -28,50 +27,63 @@ export type Row = {
 const depthMax = 4;
 
 /** The fields of a schema in their order, those of nested maps below theirs. */
-export function rowsOf(schema: Schema, depth = 0, seen: readonly Schema[] = []): Row[] {
-  const rows = new Map<string, Row[]>();
-  for (const { core } of alternatives(schema)) {
-    const { shape } = definitionOf(core);
-    // What contains itself (filters of filters) is shown once.
-    if (shape === undefined || seen.includes(core) || depth > depthMax) continue;
-    for (const [name, field] of Object.entries(shape)) {
-      if (!rows.has(name)) rows.set(name, fieldRows(name, field, { depth, seen: [...seen, core] }));
-    }
-  }
-  return [...rows.values()].flat();
+export function rowsOf(schema: Schema): Row[] {
+  return mapRows(mapsIn(schema), 0, []);
 }
 
-function fieldRows(
-  name: string,
-  schema: Schema,
-  { depth, seen }: { depth: number; seen: readonly Schema[] },
-): Row[] {
-  const field = fieldOf(schema);
-  const fallback = fallbackText(field.fallback);
-  const meaning = field.description ?? '';
-  const type = typeText(schema);
-  const row = { name, depth, type, fallback, required: field.required, meaning };
-  return [row, ...insides(schema).flatMap((inside) => rowsOf(inside, depth + 1, seen))];
-}
-
-/** The schemas whose fields are described below a field: its own maps, and those in its lists. */
-function insides(schema: Schema): Schema[] {
-  return alternatives(schema).flatMap(({ core }) => {
-    const { element, valueType } = definitionOf(core);
-    return isMapField({ core } as Field) && valueType === undefined
-      ? [core]
-      : [element, valueType].filter((inner) => inner !== undefined).flatMap(insides);
+/** `maps`: the members of a union, or just one. What contains itself (filters of filters) is shown once. */
+function mapRows(maps: readonly Schema[], depth: number, seen: readonly Schema[]): Row[] {
+  if (depth > depthMax) return [];
+  const shapes = maps
+    .filter((map) => !seen.includes(map))
+    .map((map) => definitionOf(map).shape ?? {});
+  const names = new Set(shapes.flatMap((shape) => Object.keys(shape)));
+  return [...names].flatMap((name) => {
+    const variants = shapes.flatMap((shape) => shape[name] ?? []);
+    const row = rowOf(name, variants, depth);
+    const required = row.required && variants.length === shapes.length;
+    const below = mapRows(variants.flatMap(mapsIn), depth + 1, [...seen, ...maps]);
+    return [{ ...row, required }, ...below];
   });
 }
 
+/** The maps that a field is or holds: its own, and those in its lists. */
+function mapsIn(schema: Schema): Schema[] {
+  return alternatives(schema).flatMap(({ core }) => {
+    const { shape, element, valueType } = definitionOf(core);
+    if (shape !== undefined) return [core];
+    return [element, valueType].filter((inner) => inner !== undefined).flatMap(mapsIn);
+  });
+}
+
+/** A field, as all members of a union have it that have it. */
+function rowOf(name: string, variants: readonly Schema[], depth: number): Row {
+  const fields = variants.map(fieldOf);
+  const described = fields.find(({ description }) => description !== undefined);
+  return {
+    name,
+    depth,
+    type: [...new Set(variants.map(typeText))].join(' | '),
+    fallback: fallbackText(fields.find(({ fallback }) => fallback !== undefined)?.fallback),
+    required: fields.every(({ required }) => required),
+    meaning: described?.description ?? '',
+  };
+}
+
+const fallbackLengthMax = 40;
+
 function fallbackText(value: unknown): string | undefined {
-  if (value === undefined) return undefined;
-  const plain = typeof value === 'object' && value !== null && Object.keys(value).length === 0;
-  return plain && !Array.isArray(value)
-    ? undefined
-    : typeof value === 'string'
-      ? value
-      : JSON.stringify(value);
+  if (Array.isArray(value)) {
+    const items = value.map((item) => fallbackText(item) ?? '{}').join(', ');
+    return items.length > fallbackLengthMax
+      ? `[${items.slice(0, fallbackLengthMax).replace(/,[^,]*$/, '')}, ...]`
+      : `[${items}]`;
+  }
+  // An empty map: what it holds has defaults of its own, which are shown below.
+  if (value === undefined || (typeof value === 'object' && !Object.keys(value ?? {}).length)) {
+    return undefined;
+  }
+  return typeof value === 'string' ? value : JSON.stringify(value);
 }
 
 /** A type in few words. */
@@ -128,7 +140,7 @@ export function markdownComponent({ described }: Entry): string {
   const { name, summary, example, notes, config } = described;
   const parts = [`### ${name}`, '', summary, '', '```yaml', example.trim(), '```', ''];
   if (notes !== undefined) parts.push(notes.trim(), '');
-  return `${[...parts, markdownTable(config)].join('\n')}\n`;
+  return [...parts, markdownTable(config)].join('\n');
 }
 
 function markdownTable(schema: Schema): string {

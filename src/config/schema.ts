@@ -15,7 +15,6 @@ type Definition = {
   innerType?: Schema;
   in?: Schema;
   out?: Schema;
-  getter?: () => Schema;
   options?: Schema[];
   left?: Schema;
   right?: Schema;
@@ -65,7 +64,7 @@ export function fieldOf(schema: Schema): Field {
     const def = definitionOf(core);
     description ??= meta?.description;
     fallback ??= def.defaultValue;
-    const inner = meta?.kind === undefined ? innerOf(def) : undefined;
+    const inner = meta?.kind === undefined ? innerOf(core) : undefined;
     if (inner === undefined) {
       const required = schema._zod.optin === undefined;
       return { core, kind: meta?.kind, description, required, fallback };
@@ -74,9 +73,11 @@ export function fieldOf(schema: Schema): Field {
   }
 }
 
-function innerOf(def: Definition): Schema | undefined {
+function innerOf(schema: Schema): Schema | undefined {
+  const def = definitionOf(schema);
   if (wrappers.includes(def.type)) return def.innerType;
-  if (def.type === 'lazy') return def.getter?.();
+  // What a lazy schema stands for is made once, and kept here.
+  if (def.type === 'lazy') return (schema._zod as { innerType?: Schema }).innerType;
   // z.preprocess is a pipe whose head accepts anything: the tail says what is wanted.
   if (def.type === 'pipe') return def.in?._zod.def.type === 'transform' ? def.out : def.in;
   return undefined;
