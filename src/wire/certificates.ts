@@ -122,11 +122,9 @@ export class CertificateSource {
 
 /** Reads the files and proves that they fit together. */
 export async function readCertificates(files: CertificateFiles): Promise<Certificates> {
-  const [cert, key, ca] = await Promise.all([
-    readFile(files.cert),
-    readFile(files.key),
-    files.ca === undefined ? undefined : readFile(files.ca),
-  ]);
+  const cert = await readPem(files.cert);
+  const key = await readPem(files.key);
+  const ca = files.ca === undefined ? undefined : await readPem(files.ca);
   try {
     createSecureContext(ca === undefined ? { cert, key } : { cert, key, ca });
   } catch (error) {
@@ -135,6 +133,20 @@ export async function readCertificates(files: CertificateFiles): Promise<Certifi
     });
   }
   return { cert, key, ca };
+}
+
+/** A file that holds at least one PEM block. */
+export async function readPem(file: string): Promise<Buffer> {
+  let content: Buffer;
+  try {
+    content = await readFile(file);
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code ?? 'unknown error';
+    const reason = code === 'ENOENT' ? 'no such file' : code;
+    throw new Error(`cannot read ${file}: ${reason}`, { cause: error });
+  }
+  if (!content.includes('-----BEGIN ')) throw new Error(`cannot use ${file}: it is not PEM`);
+  return content;
 }
 
 function same(a: Certificates, b: Certificates): boolean {

@@ -1,6 +1,5 @@
 // TLS as the configuration words it, turned into what node:tls, node:http2 and grpc-js take.
 
-import { readFile } from 'node:fs/promises';
 import { isIP } from 'node:net';
 import { resolve } from 'node:path';
 import {
@@ -10,7 +9,12 @@ import {
   type Server,
   type TlsOptions,
 } from 'node:tls';
-import { type CertificateEvents, CertificateSource, readCertificates } from './certificates.ts';
+import {
+  type CertificateEvents,
+  CertificateSource,
+  readCertificates,
+  readPem,
+} from './certificates.ts';
 
 /** The shape of `tlsServer()` of the configuration. */
 export type ServerTls = {
@@ -79,7 +83,7 @@ export async function clientOptions(
   options: { baseDirectory: string; host: string },
 ): Promise<ConnectionOptions> {
   const at = (file: string): string => resolve(options.baseDirectory, file);
-  const ca = tls.ca_file === undefined ? undefined : await readFile(at(tls.ca_file));
+  const ca = tls.ca_file === undefined ? undefined : await readPem(at(tls.ca_file));
   const own =
     tls.cert_file === undefined || tls.key_file === undefined
       ? undefined

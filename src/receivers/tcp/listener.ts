@@ -1,6 +1,7 @@
 // The listener of the tcp receiver: who may connect, and what is known of a connection.
 
 import { createServer, type Server, type Socket } from 'node:net';
+import { setImmediate as nextRound } from 'node:timers/promises';
 import { createServer as createTlsServer, type TLSSocket } from 'node:tls';
 import type { Context, Counter, Deliver, Receiver } from '../../pipeline/component.ts';
 import { Handover } from '../../pipeline/handover.ts';
@@ -56,6 +57,9 @@ export class TcpReceiver implements Receiver {
   }
 
   async stop(): Promise<void> {
+    // Connections that the kernel has accepted for us are taken first.
+    await nextRound();
+    await nextRound();
     if (this.#server !== undefined) stopListening(this.#server);
     await this.#connections?.drain();
     await this.#handover?.finish();
