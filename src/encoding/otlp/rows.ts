@@ -1,0 +1,202 @@
+// Log records as rows of a batch.
+
+import type { Batch } from '../../pipeline/batch.ts';
+import { INT, TEXT } from '../../pipeline/column.ts';
+import { type Attributes, severityText } from '../../pipeline/record.ts';
+import { readAnyValue } from './any_value_reader.ts';
+import type { AttributeCells } from './attribute_cells.ts';
+import { FIXED32, FIXED64, LENGTH_DELIMITED, ProtobufReader, VARINT } from './reader.ts';
+import { columnOf } from './scope.ts';
+
+/** Hex text of a trace id and a span id, which a record has as bytes: room for it stands behind the message. */
+export const idBytes = 48;
+const resourcesMax = 65_535;
+
+/** The rows of one request. */
+export class Rows {
+  readonly batch: Batch;
+  readonly #reader: ProtobufReader;
+  readonly #indexes = new Map<Attributes, number>();
+  readonly #resources: Attributes[] = [];
+  readonly #isLine: Uint8Array;
+  #lines = 0;
+  #resourceOf: Uint16Array | undefined;
+  #resource = 0;
+
+  constructor(batch: Batch) {
+    this.batch = batch;
+    this.#reader = new ProtobufReader(batch.bytes);
+    this.#isLine = new Uint8Array(batch.capacity);
+  }
+
+  /** The resource of the records that follow. */
+  resource(facts: Attributes): void {
+    let index = this.#indexes.get(facts);
+    if (index === undefined) {
+      if (this.#resources.length >= resourcesMax) {
+        // Whose facts do not fit shares those of the last.
+        this.#resource = resourcesMax - 1;
+        return;
+      }
+      index = this.#resources.length;
+      this.#resources.push(facts);
+      this.#indexes.set(facts, index);
+    }
+    if (index > 0) this.#resourceOf ??= new Uint16Array(this.batch.capacity);
+    this.#resource = index;
+  }
+
+  /** The LogRecord in bytes start..stop as a row. False: it is malformed, and there is no row. */
+  record(cells: AttributeCells, start: number, stop: number): boolean {
+    const { batch } = this;
+    const row = batch.rows;
+    const reader = this.#reader;
+    reader.bad = false;
+    reader.enter(start, stop);
+    cells.first();
+    batch.rowStart[row] = start;
+    batch.rowEnd[row] = stop;
+    let observedLow = 0;
+    let observedHigh = 0;
+    let severity = 0;
+    let textStart = 0;
+    let textStop = 0;
+    let good = true;
+    while (good && reader.next()) {
+      const { field, wireType } = reader;
+      if (wireType === LENGTH_DELIMITED) {
+        if (field === 6) good = cells.put(row, reader.start, reader.stop);
+        else if (field === 5) good = this.#body(cells, row, reader.start, reader.stop);
+        else if (field === 9) this.#id('traceId', 16, row);
+        else if (field === 10) this.#id('spanId', 8, row);
+        else if (field === 3) {
+          textStart = reader.start;
+          textStop = reader.stop;
+        } else if (field === 12) this.#text('event.name', row, reader.start, reader.stop);
+      } else if (wireType === FIXED64) {
+        if (field === 1) this.#time(row, reader.low, reader.high);
+        else if (field === 11) {
+          observedLow = reader.low;
+          observedHigh = reader.high;
+        }
+      } else if (wireType === VARINT && field === 2) severity = reader.low;
+      else if (wireType === FIXED32 && field === 8) this.#number('trace.flags', row, reader.low);
+      else if (wireType === VARINT && field === 7) {
+        this.#number('otlp.dropped_attributes_count', row, reader.low);
+      }
+    }
+    if (!good || reader.bad) {
+      this.#undo(row);
+      return false;
+    }
+    if (batch.time?.kind[row] !== INT) this.#time(row, observedLow, observedHigh);
+    this.#severity(row, severity, textStart, textStop);
+    if (this.#resourceOf !== undefined) this.#resourceOf[row] = this.#resource;
+    batch.addRow(batch.rowStart[row]!, batch.rowEnd[row]!);
+    return true;
+  }
+
+  /** The batches of all rows. */
+  finish(): readonly Batch[] {
+    const { batch } = this;
+    batch.resources = this.#resources;
+    batch.resourceOf = this.#resourceOf;
+    batch.source = 'otlp';
+    if (batch.rows === 0) return [];
+    if (this.#lines === 0) return [batch];
+    const lines = this.#lines === batch.rows ? batch : batch.fork();
+    lines.source = 'line';
+    lines.body = undefined;
+    if (lines === batch) return [batch];
+    const others = batch.fork();
+    lines.keep((row) => this.#isLine[row] === 1);
+    others.keep((row) => this.#isLine[row] === 0);
+    return [lines, others];
+  }
+
+  #undo(row: number): void {
+    const { batch } = this;
+    for (const column of batch.columns) column.clear(row);
+    for (const column of [batch.time, batch.severity, batch.body, batch.traceId, batch.spanId]) {
+      column?.clear(row);
+    }
+    if (this.#isLine[row] === 1) this.#lines--;
+    this.#isLine[row] = 0;
+  }
+
+  /** A text body is the line of its row. */
+  #body(cells: AttributeCells, row: number, start: number, stop: number): boolean {
+    const { batch } = this;
+    const { bytes } = batch;
+    const reader = new ProtobufReader(bytes, start, stop);
+    let field = 0;
+    while (reader.next()) field = reader.field;
+    if (reader.bad) return false;
+    if (field === 1 && reader.wireType === LENGTH_DELIMITED) {
+      batch.rowStart[row] = reader.start;
+      batch.rowEnd[row] = reader.stop;
+      if (this.#isLine[row] === 0) this.#lines++;
+      this.#isLine[row] = 1;
+      return true;
+    }
+    if (field === 6 && reader.wireType === LENGTH_DELIMITED && cells.printed) {
+      return cells.putAll(row, 1, reader.start, reader.stop);
+    }
+    const value = readAnyValue(bytes, start, stop);
+    if (value === undefined) return false;
+    batch.body ??= batch.recordColumn('body');
+    batch.setValue(batch.body, row, value);
+    return true;
+  }
+
+  #time(row: number, low: number, high: number): void {
+    if (low === 0 && high === 0) return;
+    const { batch } = this;
+    batch.time ??= batch.recordColumn('time');
+    batch.time.setSpan(row, INT, low, high);
+  }
+
+  /** The text is kept where it says something else than the number does. */
+  #severity(row: number, number: number, start: number, stop: number): void {
+    const { batch } = this;
+    if (number >= 1 && number <= 24) {
+      batch.severity ??= batch.recordColumn('severity');
+      batch.severity.setInt(row, number);
+    }
+    if (start === stop) return;
+    const text = number === 0 ? '' : severityText(number);
+    if (stop - start === text.length && batch.bytes.latin1Slice(start, stop) === text) return;
+    this.#text('severity.text', row, start, stop);
+  }
+
+  /** An id as hex text, behind the message. */
+  #id(field: 'traceId' | 'spanId', size: number, row: number): void {
+    const { batch } = this;
+    const { start, stop } = this.#reader;
+    if (stop - start !== size) return;
+    const column = batch[field] ?? batch.recordColumn(field);
+    batch[field] = column;
+    // A second id takes the place of the first.
+    const at = column.kind[row] === TEXT ? column.a[row]! : batch.length;
+    let seen = 0;
+    for (let i = 0; i < size; i++) {
+      const byte = batch.bytes[start + i]!;
+      seen |= byte;
+      batch.bytes[at + 2 * i] = hexDigits[byte >> 4]!;
+      batch.bytes[at + 2 * i + 1] = hexDigits[byte & 15]!;
+    }
+    if (seen === 0) return;
+    column.setSpan(row, TEXT, at, at + 2 * size);
+    batch.length = Math.max(batch.length, at + 2 * size);
+  }
+
+  #text(name: string, row: number, start: number, stop: number): void {
+    if (start < stop) columnOf(this.batch, name).setSpan(row, TEXT, start, stop);
+  }
+
+  #number(name: string, row: number, value: number): void {
+    if (value > 0) columnOf(this.batch, name).setInt(row, value);
+  }
+}
+
+const hexDigits = Buffer.from('0123456789abcdef');

@@ -1,0 +1,378 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { type Decoded, OtlpDecoder } from '../../src/encoding/otlp/decode.ts';
+import { OtlpEncoder } from '../../src/encoding/otlp/encode.ts';
+import type { LogRecord } from '../../src/pipeline/record.ts';
+import { oracleBytes, type SeenRecord, seenRecords } from '../support/otlp.ts';
+
+function decoded(
+  bytes: Uint8Array,
+  accessLogs: 'auto' | 'always' | 'never' = 'auto',
+): Decoded & { rows: LogRecord[] } {
+  const result = new OtlpDecoder(accessLogs).decode(bytes, 5);
+  if (result === undefined) throw new Error('not a request');
+  const rows = result.batches.flatMap((batch) =>
+    Array.from(batch.selection.subarray(0, batch.count), (row) => batch.record(row)),
+  );
+  return { ...result, rows };
+}
+
+const text = (stringValue: string) => ({ stringValue });
+const attribute = (key: string, value: object) => ({ key, value });
+const request = (...logRecords: object[]) =>
+  oracleBytes({ resourceLogs: [{ scopeLogs: [{ logRecords }] }] });
+
+test('otlp reads every part of a record', () => {
+  const { rows, records, rejected } = decoded(
+    oracleBytes({
+      resourceLogs: [
+        {
+          resource: { attributes: [attribute('service.name', text('shop'))] },
+          scopeLogs: [
+            {
+              scope: {
+                name: 'lib',
+                version: '2',
+                attributes: [attribute('scope.kind', text('x'))],
+              },
+              logRecords: [
+                {
+                  timeUnixNano: '1544712660300000001',
+                  observedTimeUnixNano: '9',
+                  severityNumber: 13,
+                  severityText: 'Warning',
+                  body: text('hello'),
+                  attributes: [
+                    attribute('s', text('ä')),
+                    attribute('empty', text('')),
+                    attribute('b', { boolValue: false }),
+                    attribute('i', { intValue: '-9007199254740993' }),
+                    attribute('d', { doubleValue: 3 }),
+                    attribute('bytes', { bytesValue: Buffer.from([0, 255]) }),
+                    attribute('list', { arrayValue: { values: [text('a'), { intValue: 1 }] } }),
+                    attribute('map', { kvlistValue: { values: [attribute('k', text('v'))] } }),
+                    attribute('nothing', {}),
+                  ],
+                  droppedAttributesCount: 3,
+                  flags: 1,
+                  traceId: Buffer.from('0af7651916cd43dd8448eb211c80319c', 'hex'),
+                  spanId: Buffer.from('b7ad6b7169203331', 'hex'),
+                  eventName: 'page',
+                },
+              ],
+            },
+          ],
+        },
+      ],
+    }),
+  );
+  expect({ records, rejected }).toEqual({ records: 1, rejected: 0 });
+  expect(rows).toEqual([
+    {
+      time: 1544712660300000001n,
+      observedTime: 5_000_000n,
+      severityNumber: 13,
+      severityText: 'WARN',
+      body: 'hello',
+      attributes: {
+        s: 'ä',
+        empty: '',
+        b: false,
+        i: -9007199254740993n,
+        d: 3,
+        bytes: new Uint8Array([0, 255]),
+        list: ['a', 1],
+        map: { k: 'v' },
+        'otlp.dropped_attributes_count': 3,
+        'trace.flags': 1,
+        'event.name': 'page',
+        'severity.text': 'Warning',
+        'otel.scope.name': 'lib',
+        'otel.scope.version': '2',
+        'scope.kind': 'x',
+      },
+      resource: { 'service.name': 'shop' },
+      traceId: '0af7651916cd43dd8448eb211c80319c',
+      spanId: 'b7ad6b7169203331',
+    },
+  ]);
+});
+
+test('otlp takes the observed time where there is no other', () => {
+  const { rows } = decoded(request({ observedTimeUnixNano: '77' }, { body: text('x') }));
+  expect(rows.map(({ time }) => time).sort()).toEqual([77n, undefined]);
+});
+
+test('otlp keeps rows with a text body apart from rows without: only they are lines', () => {
+  const { batches, rows } = decoded(
+    request({ body: text('one') }, { body: { intValue: 2 } }, { body: text('three') }, {}),
+  );
+  expect(batches.map(({ source, count }) => [source, count])).toEqual([
+    ['line', 2],
+    ['otlp', 2],
+  ]);
+  expect(rows.map(({ body }) => body)).toEqual(['one', 'three', 2, undefined]);
+  expect(batches[0]?.line(0)).toBe('one');
+});
+
+test('otlp gives the same resource the same object, in one request and in the next', () => {
+  const bytes = oracleBytes({
+    resourceLogs: ['a', 'b', 'a'].map((name) => ({
+      resource: { attributes: [attribute('pod', text(name))] },
+      scopeLogs: [{ logRecords: [{ body: text(name) }] }],
+    })),
+  });
+  const decoder = new OtlpDecoder('auto');
+  const [first] = decoder.decode(bytes, 0)?.batches ?? [];
+  const [second] = decoder.decode(bytes, 0)?.batches ?? [];
+  expect(first?.resources).toEqual([{ pod: 'a' }, { pod: 'b' }]);
+  expect(Array.from(first?.resourceOf?.subarray(0, 3) ?? [])).toEqual([0, 1, 0]);
+  expect(second?.resources[0]).toBe(first?.resources[0]);
+});
+
+const envoyLabels = [
+  attribute('log_name', text('otel_envoy_accesslog')),
+  attribute('zone_name', text('')),
+  attribute('cluster_name', text('reviews.default')),
+  attribute('node_name', text('sidecar~10.0.0.7~reviews-v1.default~default.svc.cluster.local')),
+];
+
+test('otlp gives the access logs of Envoy the names and types of the vocabulary', () => {
+  const bytes = oracleBytes({
+    resourceLogs: [
+      {
+        resource: { attributes: [...envoyLabels, attribute('mesh', text('m'))] },
+        scopeLogs: [
+          {
+            logRecords: [
+              {
+                timeUnixNano: '1',
+                body: {
+                  kvlistValue: {
+                    values: [attribute('method', text('GET')), attribute('authority', text('-'))],
+                  },
+                },
+                attributes: [
+                  attribute('response_code', text('503')),
+                  attribute('duration', text('12.5')),
+                  attribute('response_flags', text('UF,URX')),
+                  attribute('upstream_host', text('-')),
+                  attribute('bytes_sent', text('many')),
+                  attribute('own', text('7')),
+                ],
+              },
+              { attributes: [attribute('response_flags', text('-'))] },
+            ],
+          },
+        ],
+      },
+    ],
+  });
+  const { rows } = decoded(bytes);
+  expect(rows[0]).toMatchObject({
+    body: undefined,
+    attributes: {
+      'request.method': 'GET',
+      'response.code': 503,
+      'request.duration': 12.5,
+      'response.flags': ['UF', 'URX'],
+      'response.size': 'many',
+      own: '7',
+    },
+    resource: {
+      'envoy.log_name': 'otel_envoy_accesslog',
+      'envoy.node.cluster': 'reviews.default',
+      'envoy.node.id': 'sidecar~10.0.0.7~reviews-v1.default~default.svc.cluster.local',
+      mesh: 'm',
+    },
+  });
+  expect(Object.keys(rows[0]?.attributes ?? {})).not.toContain('upstream.address');
+  expect(rows[1]?.attributes).toEqual({});
+  expect(decoded(bytes, 'never').rows[0]?.attributes).toMatchObject({
+    response_code: '503',
+    upstream_host: '-',
+  });
+});
+
+test('otlp reads access logs without labels when told that they are', () => {
+  const bytes = request({ attributes: [attribute('response_code', text('200'))] });
+  expect(decoded(bytes).rows[0]?.attributes).toEqual({ response_code: '200' });
+  expect(decoded(bytes, 'always').rows[0]?.attributes).toEqual({ 'response.code': 200 });
+});
+
+test('otlp keeps both of two keys that mean one field', () => {
+  const bytes = request(
+    { attributes: [attribute('response_code', text('1')), attribute('respCode', text('2'))] },
+    { attributes: [attribute('respCode', text('3'))] },
+  );
+  expect(decoded(bytes, 'always').rows.map(({ attributes }) => attributes)).toEqual([
+    { 'response.code': 1, respCode: 2 },
+    { 'response.code': 3 },
+  ]);
+});
+
+test('otlp keeps attributes for which no column is left', () => {
+  const keys = Array.from({ length: 600 }, (_, i) => `key${i}`);
+  const { rows } = decoded(
+    request(
+      { attributes: keys.map((key, i) => attribute(key, { intValue: i })) },
+      { attributes: [attribute('key1', text('x')), attribute('key599', text('y'))] },
+    ),
+  );
+  expect(Object.keys(rows[0]?.attributes ?? {}).length).toBe(513);
+  expect(rows[0]?.attributes['key511']).toBe(511);
+  expect(rows[0]?.attributes['otlp.attributes']).toMatchObject({ key512: 512, key599: 599 });
+  expect(rows[1]?.attributes).toEqual({ key1: 'x', 'otlp.attributes': { key599: 'y' } });
+});
+
+test('otlp rejects a malformed record and takes the others', () => {
+  const good = Buffer.from([0x2a, 3, 0x0a, 1, 120]);
+  const bad = Buffer.from([0x32, 4, 0x0a, 9, 120, 120]);
+  const record = (bytes: Buffer): Buffer =>
+    Buffer.concat([Buffer.from([0x12, bytes.length]), bytes]);
+  const records = Buffer.concat([record(good), record(bad), record(good)]);
+  const scope = Buffer.concat([Buffer.from([0x12, records.length]), records]);
+  const bytes = Buffer.concat([Buffer.from([0x0a, scope.length]), scope]);
+  const result = decoded(bytes);
+  expect({ records: result.records, rejected: result.rejected }).toEqual({
+    records: 3,
+    rejected: 1,
+  });
+  expect(result.rows.map(({ body }) => body)).toEqual(['x', 'x']);
+});
+
+describe('otlp refuses what is no request', () => {
+  for (const [name, bytes] of [
+    ['a field without its end', [0x0a, 5, 1]],
+    ['a number where records are', [0x0a, 4, 0x12, 2, 0x10, 1]],
+    ['field number 0', [0x02, 0]],
+    ['a group', [0x0b]],
+    ['an endless varint', Array.from({ length: 12 }, () => 0xff)],
+    ['text', Array.from(Buffer.from('GET / HTTP/1.1'))],
+  ] as const) {
+    test(name, () => {
+      expect(new OtlpDecoder('auto').decode(Uint8Array.from(bytes), 0)).toBeUndefined();
+    });
+  }
+
+  test('but not an empty one', () => {
+    expect(new OtlpDecoder('auto').decode(new Uint8Array(0), 0)).toMatchObject({ records: 0 });
+  });
+});
+
+const value = fc.letrec((tie) => ({
+  value: fc.oneof(
+    { depthSize: 'small' },
+    fc.string({ unit: 'grapheme', maxLength: 200 }).map((stringValue) => ({ stringValue })),
+    fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n }).map((n) => ({ intValue: String(n) })),
+    fc.double().map((doubleValue) => ({ doubleValue })),
+    fc.boolean().map((boolValue) => ({ boolValue })),
+    fc.uint8Array().map((bytes) => ({ bytesValue: Buffer.from(bytes) })),
+    fc.array(tie('value'), { maxLength: 4 }).map((values) => ({ arrayValue: { values } })),
+    pairs(tie('value')).map((values) => ({ kvlistValue: { values } })),
+  ),
+})).value as fc.Arbitrary<object>;
+
+function pairs(of: fc.Arbitrary<unknown>): fc.Arbitrary<object[]> {
+  return fc.uniqueArray(
+    fc.record({
+      key: fc.string({ maxLength: 150 }).filter((key) => key !== '__proto__'),
+      value: of,
+    }),
+    { maxLength: 5, selector: ({ key }) => key },
+  );
+}
+
+const randomRequest = fc.record({
+  resourceLogs: fc.array(
+    fc.record({
+      resource: fc.record({ attributes: pairs(value) }),
+      scopeLogs: fc.array(
+        fc.record({
+          logRecords: fc.array(
+            fc.record(
+              {
+                timeUnixNano: fc.bigInt({ min: 1n, max: 2n ** 63n - 1n }).map(String),
+                severityNumber: fc.integer({ min: 1, max: 24 }),
+                body: value,
+                attributes: pairs(value),
+                traceId: fc.uint8Array({ minLength: 16, maxLength: 16 }),
+              },
+              { requiredKeys: [] },
+            ),
+            { maxLength: 6 },
+          ),
+        }),
+        { maxLength: 2 },
+      ),
+    }),
+    { maxLength: 3 },
+  ),
+});
+
+/** What does not depend on how numbers and order are written. */
+function essence(records: SeenRecord[]): string[] {
+  return records
+    .map(({ observedTime: _, scope: __, severityText: ___, ...rest }) =>
+      JSON.stringify(
+        sorted({ ...rest, traceId: /^0+$/.test(rest.traceId) ? '' : rest.traceId }),
+        (_key, item) =>
+          typeof item === 'bigint'
+            ? `${item}n`
+            : typeof item === 'number'
+              ? Number.isSafeInteger(item)
+                ? `${item}n`
+                : `${item}d`
+              : (item as unknown),
+      ),
+    )
+    .sort();
+}
+
+function sorted(item: unknown): unknown {
+  if (Array.isArray(item)) return item.map(sorted);
+  if (typeof item !== 'object' || item === null || item instanceof Uint8Array) return item;
+  const map = item as Record<string, unknown>;
+  return Object.keys(map)
+    .sort()
+    .map((key) => [key, sorted(map[key])]);
+}
+
+test('otlp decodes and encodes any request so that an independent decoder sees the same', () => {
+  const decoder = new OtlpDecoder('never');
+  const encoder = new OtlpEncoder({ body: 'none', attributes: 'all', bytesMax: 1e7, version: '' });
+  fc.assert(
+    fc.property(randomRequest, (random) => {
+      const bytes = oracleBytes(random);
+      const result = decoder.decode(bytes, 0);
+      const seen = (result?.batches ?? []).flatMap((batch) =>
+        seenRecords(encoder.encode(batch).bytes),
+      );
+      expect(essence(seen)).toEqual(essence(seenRecords(bytes)));
+      result?.release();
+    }),
+    { numRuns: 400 },
+  );
+});
+
+test('otlp never throws on bytes that were damaged on the way', () => {
+  const decoder = new OtlpDecoder('always');
+  fc.assert(
+    fc.property(
+      randomRequest,
+      fc.array(fc.tuple(fc.nat(), fc.nat(255)), { maxLength: 5 }),
+      fc.nat(),
+      (random, damages, cut) => {
+        const whole = oracleBytes(random);
+        for (const [at, byte] of damages) whole[at % Math.max(1, whole.length)] = byte;
+        const bytes = cut % 3 === 0 ? whole.subarray(0, cut % (whole.length + 1)) : whole;
+        const result = decoder.decode(bytes, 0);
+        for (const batch of result?.batches ?? []) {
+          for (const row of batch.selection.subarray(0, batch.count)) batch.record(row);
+        }
+        result?.release();
+      },
+    ),
+    { numRuns: 500 },
+  );
+});

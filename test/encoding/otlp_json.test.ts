@@ -1,0 +1,238 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { OtlpEncoder } from '../../src/encoding/otlp/encode.ts';
+import { fromJson } from '../../src/encoding/otlp/from_json.ts';
+import { toJson } from '../../src/encoding/otlp/json.ts';
+import { Batch } from '../../src/pipeline/batch.ts';
+import { TEXT } from '../../src/pipeline/column.ts';
+import type { AnyValue } from '../../src/pipeline/record.ts';
+import { oracleBytes, oracleRequest, seenRecords } from '../support/otlp.ts';
+
+/** The document as protobuf; throws what is wrong with it. */
+function read(document: unknown): Buffer {
+  const result = fromJson(typeof document === 'string' ? document : JSON.stringify(document));
+  if ('problem' in result) throw new Error(result.problem);
+  return result.bytes;
+}
+
+const withRecord = (record: unknown) => ({
+  resourceLogs: [{ scopeLogs: [{ logRecords: [record] }] }],
+});
+const recordOf = (bytes: Buffer) => {
+  const request = oracleRequest(bytes) as {
+    resourceLogs: { scopeLogs: { logRecords: Record<string, unknown>[] }[] }[];
+  };
+  return request.resourceLogs[0]?.scopeLogs[0]?.logRecords[0];
+};
+const written = (bytes: Buffer): unknown => JSON.parse(toJson(bytes).toString());
+
+/** A document with everything that the specification's example of logs has. */
+const example = {
+  resourceLogs: [
+    {
+      resource: { attributes: [{ key: 'service.name', value: { stringValue: 'my.service' } }] },
+      scopeLogs: [
+        {
+          scope: {
+            name: 'my.library',
+            version: '1.0.0',
+            attributes: [{ key: 'my.scope', value: { stringValue: 'some scope' } }],
+          },
+          logRecords: [
+            {
+              timeUnixNano: '1544712660300000000',
+              severityNumber: 10,
+              severityText: 'Information',
+              body: { stringValue: 'Example "log" record\n' },
+              attributes: [
+                { key: 'string', value: { stringValue: 'ä' } },
+                { key: 'boolean', value: { boolValue: true } },
+                { key: 'int', value: { intValue: '10' } },
+                { key: 'least', value: { intValue: '-9223372036854775808' } },
+                { key: 'double', value: { doubleValue: 637.704 } },
+                { key: 'infinite', value: { doubleValue: '-Infinity' } },
+                { key: 'bytes', value: { bytesValue: 'AP8=' } },
+                {
+                  key: 'array',
+                  value: {
+                    arrayValue: { values: [{ stringValue: 'many' }, { intValue: '0' }, {}] },
+                  },
+                },
+                {
+                  key: 'map',
+                  value: {
+                    kvlistValue: { values: [{ key: 'k', value: { stringValue: 'v' } }] },
+                  },
+                },
+                { key: 'nothing', value: {} },
+              ],
+              droppedAttributesCount: 1,
+              flags: 1,
+              traceId: '5b8efff798038103d269b633813fc60c',
+              spanId: 'eee19b7ec3c1b174',
+              observedTimeUnixNano: '1544712660300000001',
+              eventName: 'browser.page_view',
+            },
+          ],
+        },
+      ],
+    },
+  ],
+};
+
+test('otlp_json reads a document and writes it again as it was', () => {
+  expect(written(read(example))).toEqual(example);
+});
+
+test('otlp_json is read as an independent decoder understands protobuf', () => {
+  const [record] = seenRecords(read(example));
+  expect(record).toMatchObject({
+    time: 1544712660300000000n,
+    observedTime: 1544712660300000001n,
+    severityNumber: 10,
+    severityText: 'Information',
+    body: 'Example "log" record\n',
+    resource: { 'service.name': 'my.service' },
+    scope: 'my.library 1.0.0',
+    traceId: '5b8efff798038103d269b633813fc60c',
+    spanId: 'eee19b7ec3c1b174',
+    attributes: {
+      least: -(2n ** 63n),
+      infinite: Number.NEGATIVE_INFINITY,
+      bytes: new Uint8Array([0, 255]),
+      array: ['many', 0n, undefined],
+      map: { k: 'v' },
+    },
+  });
+  expect(recordOf(read(example))).toMatchObject({ flags: 1, eventName: 'browser.page_view' });
+});
+
+describe('otlp_json reads', () => {
+  for (const [name, record, expected] of [
+    ['integers as numbers', { timeUnixNano: 5, body: { intValue: -1 } }, { timeUnixNano: '5' }],
+    [
+      'large integers as numbers',
+      '{"body":{"intValue":9007199254740993}}',
+      { body: { intValue: '9007199254740993' } },
+    ],
+    ['ids in upper case', { spanId: 'EEE19B7EC3C1B174' }, {}],
+    ['a severity by name', { severityNumber: 'SEVERITY_NUMBER_WARN2' }, { severityNumber: 14 }],
+    ['no severity by name', { severityNumber: 'SEVERITY_NUMBER_UNSPECIFIED' }, {}],
+    [
+      'the names of the .proto',
+      { time_unix_nano: '7', severity_text: 'x' },
+      { timeUnixNano: '7', severityText: 'x' },
+    ],
+    ['null as nothing', { body: null, attributes: null, traceId: null }, {}],
+    ['unknown keys', { unexpected: [1], severityNumber: 9 }, { severityNumber: 9 }],
+    ['doubles as text', { body: { doubleValue: '1.5e3' } }, { body: { doubleValue: 1500 } }],
+    ['not a number', { body: { doubleValue: 'NaN' } }, { body: { doubleValue: Number.NaN } }],
+    ['an empty text', { body: { stringValue: '' } }, { body: { stringValue: '' } }],
+    ['an empty list', { body: { arrayValue: {} } }, { body: { arrayValue: {} } }],
+  ] as const) {
+    test(name, () => {
+      const document =
+        typeof record === 'string'
+          ? `{"resourceLogs":[{"scopeLogs":[{"logRecords":[${record}]}]}]}`
+          : withRecord(record);
+      expect(recordOf(read(document))).toMatchObject(expected);
+    });
+  }
+});
+
+describe('otlp_json refuses', () => {
+  for (const [name, document] of [
+    ['what is no JSON', '{"resourceLogs":'],
+    ['what is no object', '[]'],
+    ['resources that are no list', { resourceLogs: {} }],
+    ['a record that is no object', withRecord('x')],
+    ['a time that is no number', withRecord({ timeUnixNano: '3.f14' })],
+    ['a negative time', withRecord({ timeUnixNano: '-1' })],
+    ['a time with a fraction', withRecord({ timeUnixNano: 1.5 })],
+    ['a time that is true', withRecord({ timeUnixNano: true })],
+    ['an integer beyond 64 bits', withRecord({ body: { intValue: '9223372036854775808' } })],
+    ['a double that is none', withRecord({ body: { doubleValue: '3.f14' } })],
+    ['a boolean that is text', withRecord({ body: { boolValue: 'true' } })],
+    ['a severity that is true', withRecord({ severityNumber: true })],
+    ['a severity nobody knows', withRecord({ severityNumber: 'LOUD' })],
+    ['flags beyond 32 bits', withRecord({ flags: 2 ** 32 })],
+    ['an id that is not hexadecimal', withRecord({ traceId: 'xy' })],
+    ['half a byte', withRecord({ spanId: 'abc' })],
+    ['bytes that are not base64', withRecord({ body: { bytesValue: '*' } })],
+    ['a text that is a number', withRecord({ severityText: 5 })],
+    [
+      'values nested without end',
+      `{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"body":${'{"arrayValue":{"values":['.repeat(1000)}${']}}'.repeat(1000)}}]}]}]}`,
+    ],
+  ] as const) {
+    test(name, () => expect(() => read(document)).toThrow());
+  }
+});
+
+test('otlp_json writes times and integers beyond 2^53 as text, exactly', () => {
+  const bytes = oracleBytes({
+    resourceLogs: [
+      {
+        scopeLogs: [
+          {
+            logRecords: [
+              {
+                timeUnixNano: '18446744073709551615',
+                attributes: [
+                  { key: 'a', value: { intValue: '-1' } },
+                  { key: 'b', value: { intValue: '9007199254740993' } },
+                ],
+              },
+            ],
+          },
+        ],
+      },
+    ],
+  });
+  expect(written(bytes)).toEqual(
+    withRecord({
+      timeUnixNano: '18446744073709551615',
+      attributes: [
+        { key: 'a', value: { intValue: '-1' } },
+        { key: 'b', value: { intValue: '9007199254740993' } },
+      ],
+    }),
+  );
+});
+
+test('otlp_json of any record means what its protobuf means', () => {
+  const encoder = new OtlpEncoder({ body: 'none', attributes: 'all', bytesMax: 1e7, version: '1' });
+  const anyValue = fc.letrec((tie) => ({
+    value: fc.oneof(
+      { depthSize: 'small' },
+      fc.string({ unit: 'binary' }),
+      fc.double(),
+      fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n }),
+      fc.boolean(),
+      fc.uint8Array(),
+      fc.array(tie('value'), { maxLength: 4 }),
+      fc.dictionary(fc.string(), tie('value'), { maxKeys: 4, noNullPrototype: true }),
+    ),
+  })).value as fc.Arbitrary<AnyValue>;
+  fc.assert(
+    fc.property(
+      fc.array(anyValue, { minLength: 1, maxLength: 6 }),
+      fc.boolean(),
+      (values, wide) => {
+        const batch = Batch.ofLines(values.map(() => (wide ? 'ä"\\\u0001' : 'line')));
+        const column = batch.addColumn('key "\\ ä');
+        const line = batch.addColumn('line');
+        values.forEach((value, row) => {
+          batch.setValue(column, row, value);
+          line.setSpan(row, TEXT, batch.rowStart[row] ?? 0, batch.rowEnd[row] ?? 0);
+        });
+        batch.resource = { pod: 'p' };
+        const { bytes } = encoder.encode(batch);
+        const json = toJson(bytes);
+        expect(json.includes('\n')).toBe(false);
+        expect(seenRecords(read(json.toString()))).toEqual(seenRecords(bytes));
+      },
+    ),
+    { numRuns: 300 },
+  );
+});
