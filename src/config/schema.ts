@@ -106,10 +106,16 @@ export function fieldsAt(schema: Schema, path: Path): Field[] {
 }
 
 export function childFields(fields: readonly Field[], step: PropertyKey): Field[] {
-  return fields.flatMap(({ core, kind }) => {
+  // A schema that contains itself comes back at each level: it counts once.
+  const found = new Map<Schema, Field>();
+  for (const { core, kind } of fields) {
     const child = kind === undefined ? childOf(definitionOf(core), step) : undefined;
-    return child === undefined ? [] : alternatives(child);
-  });
+    if (child === undefined) continue;
+    for (const field of alternatives(child)) {
+      if (!found.has(field.core)) found.set(field.core, field);
+    }
+  }
+  return [...found.values()];
 }
 
 function childOf(def: Definition, step: PropertyKey): Schema | undefined {

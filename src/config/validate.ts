@@ -3,7 +3,6 @@
 import { placeInScalar } from './expand.ts';
 import type { Findings } from './findings.ts';
 import { type Fault, faultsOf, parseOptions } from './issues.ts';
-
 import {
   alternatives,
   childFields,
@@ -41,30 +40,51 @@ const repairRoundsMax = 50;
 /** The value, frozen; undefined when something is wrong, which is then among the findings. */
 export function validate(part: Part, findings: Findings): { value: unknown } | undefined {
   hideSecrets(part.tree, alternatives(part.schema), findings);
-  let faults: Fault[] = [];
-  for (let round = 0; round < repairRoundsMax; round++) {
-    const result = part.schema.safeParse(toValue(part.tree), parseOptions);
-    faults = result.success ? [] : faultsOf(result.error.issues, subjectOf(part));
-    if (faults.filter((fault) => repair(part, fault)).length === 0) break;
-  }
-  report(part, faults, findings);
-  if (faults.some(({ warning }) => !warning)) return undefined;
-  const result = withoutWarnings(() => parse(part));
-  if ('value' in result) return { value: freezeAlong(result.value, part.tree) };
-  report(part, result.faults, findings);
-  return undefined;
+  const first = parseRepaired(part);
+  report(part, first.faults, findings);
+  const warned = first.faults.every(({ warning }) => warning);
+  const { faults, value } = first.faults.length > 0 && warned ? parseMuted(part) : first;
+  if (faults !== first.faults) report(part, faults, findings);
+  return faults.length > 0 ? undefined : { value: freezeAlong(value, part.tree) };
 }
 
-function parse(part: Part): { value: unknown } | { faults: Fault[] } {
-  const { schema, tree } = part;
-  const value = toValue(tree);
-  const result = schema.safeParse(value, parseOptions);
-  if (result.success) return { value: result.data };
-  const faults = faultsOf(result.error.issues, subjectOf(part));
-  if (faults.some(({ warning }) => !warning)) return { faults };
-  // A warning that was raised by hand: zod has the value all the same.
-  const payload = schema._zod.run({ value, issues: [] }, { async: false });
-  return { value: (payload as { value: unknown }).value };
+type Parsed = { readonly value?: unknown; readonly faults: readonly Fault[] };
+
+function parseRepaired(part: Part): Parsed {
+  for (let round = 1; ; round++) {
+    const parsed = parse(part);
+    let repaired = false;
+    for (const fault of parsed.faults) {
+      if (repair(part, fault)) repaired = true;
+    }
+    if (!repaired || round === repairRoundsMax) return parsed;
+  }
+}
+
+/** Where there are only warnings: once more without them, for the value and for what comes after them. */
+function parseMuted(part: Part): Parsed {
+  return withoutWarnings(() => {
+    const parsed = parse(part);
+    if (parsed.faults.some(({ warning }) => !warning)) return parsed;
+    if (parsed.faults.length === 0) return parsed;
+    // A warning that was raised by hand, not by `warn`: zod has the value all the same.
+    const payload = { value: toValue(part.tree), issues: [] };
+    const { value } = part.schema._zod.run(payload, { async: false }) as { value: unknown };
+    return { value, faults: [] };
+  });
+}
+
+function parse(part: Part): Parsed {
+  try {
+    const result = part.schema.safeParse(toValue(part.tree), parseOptions);
+    return result.success
+      ? { value: result.data, faults: [] }
+      : { faults: faultsOf(result.error.issues, subjectOf(part)) };
+  } catch (error) {
+    // A component's own check failed in a way it did not foresee: that is a problem of this part, not of all.
+    const message = `cannot be checked: ${(error as Error).message}`;
+    return { faults: [{ kind: 'custom', path: [], message, warning: false }] };
+  }
 }
 
 const subjectOf = ({ schema, tree }: Part) => ({

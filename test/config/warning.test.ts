@@ -73,3 +73,10 @@ test('a message that a schema brings along is kept, and its path followed', () =
     '1:28: receivers.tried.low: above high',
   ]);
 });
+
+test('a check that throws is a problem of its part', () => {
+  const schema = z.strictObject({}).transform((): never => {
+    throw new TypeError('no luck');
+  });
+  expect(read(schema, '').problems).toEqual(['1:14: receivers.tried: cannot be checked: no luck']);
+});
