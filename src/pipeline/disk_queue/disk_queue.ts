@@ -3,7 +3,7 @@
 // decision of 2026-11-21 in src/README.md.
 
 import { join } from 'node:path';
-import { DatabaseSync } from 'node:sqlite';
+import type { DatabaseSync } from 'node:sqlite';
 import type { Counter } from '../../telemetry/metrics.ts';
 import type { Batch } from '../batch.ts';
 import { slackBytes } from '../buffers.ts';
@@ -16,6 +16,7 @@ import { type Queue, type QueueSettings, queueMetrics } from '../queue.ts';
 import type { Sender } from '../sender.ts';
 import { readSnapshot, writeSnapshot } from '../snapshot.ts';
 import { headerBytes, sealFrame } from './frame.ts';
+import { lockFolder } from './lock.ts';
 import { Segments } from './segments.ts';
 import { type Position, StateFile } from './state.ts';
 
@@ -483,16 +484,4 @@ function snapshotOf(frame: Buffer): Batch {
 /** The same bytes with what lies behind them in memory: frames are made with slack that their length does not show. */
 function withSlack(bytes: Buffer): Buffer {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length + slackBytes);
-}
-
-/** Holds the folder for this process. The lock is SQLite's: the kernel gives it back whatever way the process ends. */
-function lockFolder(folder: string): DatabaseSync {
-  const lock = new DatabaseSync(join(folder, 'lock'));
-  try {
-    lock.exec('PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE');
-  } catch (error) {
-    lock.close();
-    throw new Error(`another process uses the queue in ${folder}`, { cause: error });
-  }
-  return lock;
 }

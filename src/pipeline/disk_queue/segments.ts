@@ -71,10 +71,12 @@ export class Segments {
     return this.sizes.keys().next().value;
   }
 
-  /** The end of what is committed: the reader stops there. */
+  /** The end of what is committed: the reader stops there. Without a writer, the end of the last file. */
   get end(): Position {
     const writer = this.#writer;
-    return { segment: writer?.segment ?? 0, offset: writer?.offset ?? 0 };
+    if (writer !== undefined) return { segment: writer.segment, offset: writer.offset };
+    const [last] = [...this.sizes].slice(-1);
+    return { segment: last?.[0] ?? 0, offset: last?.[1] ?? 0 };
   }
 
   /**

@@ -21,16 +21,8 @@ export class StateFile {
   readonly damaged: boolean;
 
   constructor(path: string) {
-    let bytes: Buffer = Buffer.alloc(0);
-    try {
-      bytes = readFileSync(path);
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
-    }
-    const slots = [readSlot(bytes, 0), readSlot(bytes, slotBytes)].filter(
-      (slot) => slot !== undefined,
-    );
-    const newest = slots.sort((a, b) => b.generation - a.generation)[0];
+    const bytes = contentOf(path);
+    const newest = newestSlot(bytes);
     this.initial = newest?.position;
     this.#generation = newest?.generation ?? 0;
     this.damaged = bytes.length > 0 && newest === undefined;
@@ -66,10 +58,28 @@ export class StateFile {
   }
 }
 
-function readSlot(
-  bytes: Buffer,
-  at: number,
-): { generation: number; position: Position } | undefined {
+/** The position that a state file holds, without opening it for writing. */
+export function readPosition(path: string): Position | undefined {
+  return newestSlot(contentOf(path))?.position;
+}
+
+function contentOf(path: string): Buffer {
+  try {
+    return readFileSync(path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    return Buffer.alloc(0);
+  }
+}
+
+type Slot = { readonly generation: number; readonly position: Position };
+
+function newestSlot(bytes: Buffer): Slot | undefined {
+  const slots = [readSlot(bytes, 0), readSlot(bytes, slotBytes)];
+  return slots.filter((slot) => slot !== undefined).sort((a, b) => b.generation - a.generation)[0];
+}
+
+function readSlot(bytes: Buffer, at: number): Slot | undefined {
   if (
     bytes.length < at + 28 ||
     bytes.readUInt32LE(at + 24) !== crc32(bytes.subarray(at, at + 24))

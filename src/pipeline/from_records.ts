@@ -1,0 +1,32 @@
+// Plain records as a batch: for what does not come from a hot path (replay, the command line, tests).
+
+import { Batch } from './batch.ts';
+import { buffers } from './buffers.ts';
+import type { LogRecord } from './record.ts';
+
+/** A batch with one row per record, in order. It has no source bytes: every value is held. */
+export function batchOfRecords(records: readonly LogRecord[]): Batch {
+  const batch = new Batch(buffers.take(1), 0, records.length);
+  batch.source = 'none';
+  batch.time = batch.recordColumn('time');
+  batch.severity = batch.recordColumn('severity');
+  batch.body = batch.recordColumn('body');
+  batch.traceId = batch.recordColumn('trace_id');
+  batch.spanId = batch.recordColumn('span_id');
+  batch.resources = records.map(({ resource }) => resource);
+  batch.resourceOf = new Uint16Array(batch.capacity);
+  for (const record of records) {
+    const row = batch.addRow(0, 0);
+    batch.resourceOf[row] = row;
+    if (record.time !== undefined) batch.time.setBigInt(row, record.time);
+    batch.setValue(batch.severity, row, record.severityNumber);
+    batch.setValue(batch.body, row, record.body);
+    batch.setValue(batch.traceId, row, record.traceId);
+    batch.setValue(batch.spanId, row, record.spanId);
+    for (const [name, value] of Object.entries(record.attributes)) {
+      batch.setValue(batch.column(name) ?? batch.addColumn(name), row, value);
+    }
+  }
+  batch.observedMs = Number((records[0]?.observedTime ?? 0n) / 1_000_000n);
+  return batch;
+}
