@@ -2,14 +2,17 @@
 
 import type { z } from 'zod';
 import { file as fileExporter } from './exporters/file/file.ts';
+import { nop as nopExporter } from './exporters/nop.ts';
 import { otlp as otlpExporter } from './exporters/otlp/otlp.ts';
 import { tcp as tcpExporter } from './exporters/tcp.ts';
 import type { ExporterType, ProcessorType, ReceiverType } from './pipeline/component.ts';
 import { exporterSettings } from './pipeline/queue.ts';
 import { enrich } from './processors/enrich/enrich.ts';
 import { filter } from './processors/filter.ts';
+import { nop as nopProcessor } from './processors/nop.ts';
 import { demo } from './receivers/demo/demo.ts';
 import { file } from './receivers/file/file.ts';
+import { nop as nopReceiver } from './receivers/nop.ts';
 import { stdin } from './receivers/stdin.ts';
 import { tcp } from './receivers/tcp/tcp.ts';
 
@@ -30,9 +33,11 @@ const byName = <T extends { readonly name: string }>(types: readonly T[]): Recor
 // A component's schema gives its factory the type of its configuration; seen from here all factories take what their
 // own schema has parsed, which the type system cannot say for a mixed list.
 export const catalogue: Catalogue = {
-  receivers: byName([file, tcp, stdin, demo] as unknown as ReceiverType[]),
-  processors: byName([filter, enrich] as unknown as ProcessorType[]),
+  receivers: byName([file, tcp, stdin, demo, nopReceiver] as unknown as ReceiverType[]),
+  processors: byName([filter, enrich, nopProcessor] as unknown as ProcessorType[]),
   exporters: byName(
-    ([fileExporter, otlpExporter, tcpExporter] as unknown as ExporterType[]).map(queued),
+    ([otlpExporter, fileExporter, tcpExporter, nopExporter] as unknown as ExporterType[]).map(
+      queued,
+    ),
   ),
 };

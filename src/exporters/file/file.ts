@@ -15,9 +15,12 @@ const config = z.strictObject({
   format: fileFormat(),
   append: z.boolean().default(true).describe('false: an existing file is emptied at start.'),
   mode: z
-    .string()
-    .regex(/^0?[0-7]{3}$/, 'expected an octal mode such as 0640')
-    .default('0640')
+    // YAML reads an unquoted 0640 as the number that it is in octal.
+    .union([z.string().regex(/^0?[0-7]{3}$/), z.number().int().min(0).max(0o777)], {
+      error: 'expected an octal mode such as 0640',
+    })
+    .transform((mode) => (typeof mode === 'number' ? mode : Number.parseInt(mode, 8)))
+    .prefault('0640')
     .describe('Permissions of a file that is made.'),
   fsync: z
     .enum(['never', 'interval', 'always'])

@@ -77,7 +77,7 @@ export class RotatingFile implements Sink {
   async #open(): Promise<FileHandle> {
     await makeFolder(dirname(this.#path));
     const flags = this.#config.append || !this.#first ? 'a' : 'w';
-    const file = await open(this.#path, flags, Number.parseInt(this.#config.mode, 8));
+    const file = await open(this.#path, flags, this.#config.mode);
     const { size, mtimeMs } = await file.stat();
     this.#file = file;
     this.#size = size;
