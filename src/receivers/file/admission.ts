@@ -3,9 +3,16 @@
 import type { BigIntStats } from 'node:fs';
 import { dirname } from 'node:path';
 import type { Context } from '../../pipeline/component.ts';
-import { type Candidate, closeCandidate, isSame, openCandidate, statOf } from './candidate.ts';
+import {
+  type Candidate,
+  closeCandidate,
+  copyIsLikely,
+  isSame,
+  openCandidate,
+  statOf,
+} from './candidate.ts';
 import type { Handles } from './handles.ts';
-import { alikeBytesMin, fingerprintOf, idOf, readAt, tailBytes } from './identity.ts';
+import { fingerprintOf, idOf, readAt, tailBytes } from './identity.ts';
 import type { Known } from './known.ts';
 import { isRotatedName } from './rotated_name.ts';
 import type { Settings } from './settings.ts';
@@ -63,6 +70,9 @@ export class Admission {
     const look = `${stats.dev}:${stats.ino}:${stats.size}:${stats.mtimeNs}`;
     if (this.#passedOver.get(path) === look) return;
     this.#passedOver.delete(path);
+    for (const file of known.remembered(stats.dev, stats.ino)) {
+      if (!file.compressed && Number(stats.size) < file.position) known.setEmptied(file);
+    }
     // An empty file says nothing about which one it is.
     if (!stats.isFile() || stats.size === 0n || this.#tooOld(stats)) this.#passOver(path, look);
     else if (!(await this.#open(path, stats, false))) this.#passOver(path, look);
@@ -155,10 +165,11 @@ export class Admission {
     const { dev, ino } = candidate;
     const before = known.remembered(dev, ino);
     for (const file of before) {
-      if (await isSame(candidate, file)) return this.#follow(file, candidate);
+      if (!file.emptied && (await isSame(candidate, file))) return this.#follow(file, candidate);
     }
-    for (const file of known.alike(candidate.head, alikeBytesMin)) {
+    for (const file of known.alike(candidate.head)) {
       if (file.inode === inodeKey(dev, ino) || file.position === 0) continue;
+      if (!copyIsLikely(candidate, file)) continue;
       if (file.state === 'lost') {
         if (await isSame(candidate, file)) return this.#follow(file, candidate);
       } else if (!alone && (await mayBeCopy(candidate, file))) return this.#hold(candidate, file);

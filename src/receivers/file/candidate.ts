@@ -3,8 +3,12 @@
 import { type BigIntStats, closeSync, fstatSync, statSync } from 'node:fs';
 import { GzipSource } from './gzip_source.ts';
 import type { Handles } from './handles.ts';
-import { type Bytes, continues, isGzip, readAt, startsWith } from './identity.ts';
+import { alikeBytesMin, type Bytes, continues, isGzip, readAt, startsWith } from './identity.ts';
+import { isRotatedName } from './rotated_name.ts';
 import type { Tailed } from './tailed.ts';
+
+/** The file system's clock goes in steps. */
+const clockStepMs = 20;
 
 export type Candidate = Bytes & {
   readonly path: string;
@@ -12,6 +16,7 @@ export type Candidate = Bytes & {
   readonly ino: bigint;
   readonly size: number;
   readonly mtimeNs: bigint;
+  readonly ctimeMs: number;
   /** Its first bytes, as many as a fingerprint has at most; decompressed. */
   readonly head: Buffer;
 };
@@ -41,7 +46,8 @@ export async function openCandidate(
       const head = await readAt(bytes, options.headBytes, 0);
       if (!compressed || head.length > 0) {
         const { dev, ino, mtimeNs } = stats;
-        return { ...bytes, path, dev, ino, size: Number(stats.size), mtimeNs, head };
+        const ctimeMs = Number(stats.ctimeMs);
+        return { ...bytes, path, dev, ino, size: Number(stats.size), mtimeNs, ctimeMs, head };
       }
       bytes.gzip?.close();
     }
@@ -63,6 +69,15 @@ export async function isSame(candidate: Candidate, file: Tailed): Promise<boolea
   if (!startsWith(candidate.head, file.fingerprint)) return false;
   if (file.finished && file.compressed) return candidate.gzip !== undefined;
   return continues(candidate, file.position, file.tail);
+}
+
+/**
+ * Whether the candidate may be a copy of the file by more than chance: they have enough in common, or it has a name for
+ * such a copy and was made after the file was read last.
+ */
+export function copyIsLikely(candidate: Candidate, file: Tailed): boolean {
+  if (file.fingerprint.bytes >= alikeBytesMin) return true;
+  return isRotatedName(candidate.path, file.path) && candidate.ctimeMs >= file.readMs - clockStepMs;
 }
 
 /** What stands at a path; undefined when nothing does, or it cannot be told. */

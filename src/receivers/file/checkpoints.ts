@@ -29,6 +29,8 @@ export type Checkpoint = {
   skipping: boolean;
   /** Read to its end, and gone. */
   finished: boolean;
+  /** Its inode has begun anew since: only a copy can be it. */
+  emptied: boolean;
   /** When it was last followed. */
   seenMs: number;
 };
@@ -122,7 +124,7 @@ export class CheckpointStore {
         key integer primary key, id text not null, path text not null, dev text not null,
         ino text not null, generation integer not null, offset integer not null, tail blob not null,
         fingerprint_bytes integer not null, fingerprint text not null,
-        skipping integer not null, finished integer not null, seen_ms integer not null
+        skipping integer not null, finished integer not null, emptied integer not null, seen_ms integer not null
       ) strict;
       pragma user_version = ${version}`);
   }
@@ -137,7 +139,7 @@ export class CheckpointStore {
       throw new Error(`expected checkpoints of version ${version}, found version ${found}`);
     }
     const check = this.#pragma('quick_check');
-    if (check !== 'ok') throw new Error(String(check));
+    if (check !== 'ok') throw new Error(String(check).replaceAll('\n', ' '));
     if (this.#pragma('application_id') !== lookedAround) return undefined;
     return this.#database.prepare('select * from file').all().map(fromRow);
   }
@@ -149,7 +151,7 @@ export class CheckpointStore {
   /** Writes and removes all or nothing. From then on the state counts as kept. */
   save(changed: readonly Checkpoint[], removed: readonly number[]): void {
     this.#upsert ??= this.#database.prepare(
-      'insert or replace into file values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)',
+      'insert or replace into file values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)',
     );
     this.#remove ??= this.#database.prepare('delete from file where key = ?');
     this.#database.exec('begin');
@@ -180,6 +182,7 @@ export class CheckpointStore {
       point.fingerprint,
       Number(point.skipping),
       Number(point.finished),
+      Number(point.emptied),
       Math.round(point.seenMs),
     );
   }
@@ -203,6 +206,7 @@ function fromRow(row: Record<string, unknown>): Checkpoint {
     fingerprint: String(row['fingerprint']),
     skipping: row['skipping'] !== 0,
     finished: row['finished'] !== 0,
+    emptied: row['emptied'] !== 0,
     seenMs: Number(row['seen_ms']),
   };
 }

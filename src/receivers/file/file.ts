@@ -35,7 +35,7 @@ then read from its beginning: twice rather than not at all.`,
 });
 
 /** Places are written to disk at most this often. */
-const saveEveryMs = 250;
+const saveEveryMs = 100;
 const expireEveryMs = 60_000;
 /** After a notification the next look comes so soon. */
 const soonMs = 5;
@@ -55,7 +55,7 @@ class FileReceiver implements Receiver {
   #nextMs = 0;
   #polling: Promise<void> = Promise.resolve();
   #stopping = false;
-  #savedMs = 0;
+  #saveTimer: NodeJS.Timeout | undefined;
   #expireAtMs = 0;
 
   constructor(settings: Settings, context: Context) {
@@ -114,6 +114,7 @@ class FileReceiver implements Receiver {
     const pump: Pump = new Pump({
       ...common,
       deliver,
+      onProgress: () => this.#saveSoon(),
       maker: new BatchMaker(settings, context, this.#counters),
       onTruncated: (emptied) => tracker.truncated(emptied),
     });
@@ -178,15 +179,20 @@ class FileReceiver implements Receiver {
       this.#expireAtMs = nowMs + expireEveryMs;
       this.#known.expire(nowMs);
     }
-    if (nowMs - this.#savedMs >= saveEveryMs) this.#save();
+    if (this.#known.dirty.size > 0 || this.#known.removed.length > 0) this.#saveSoon();
     // Looking takes at most a tenth of the time, however many files there are.
     this.#schedule(Math.max(this.#settings.poll_interval, 9 * (performance.now() - startMs)));
+  }
+
+  #saveSoon(): void {
+    this.#saveTimer ??= setTimeout(() => this.#save(), saveEveryMs);
   }
 
   /** Writes what has changed. When that is not possible (a full disk) it is tried again: meanwhile nothing is lost. */
   #save(): void {
     const { dirty, removed } = this.#known;
-    this.#savedMs = this.#context.now();
+    clearTimeout(this.#saveTimer);
+    this.#saveTimer = undefined;
     if (this.#store === undefined) {
       dirty.clear();
       removed.length = 0;

@@ -47,10 +47,10 @@ export class Known {
   }
 
   /** Files, followed or lost, that began as `head` does. */
-  alike(head: Uint8Array, bytesMin: number): Tailed[] {
+  alike(head: Uint8Array): Tailed[] {
     const found: Tailed[] = [];
     for (const bytes of this.#lengths.keys()) {
-      if (bytes < bytesMin || bytes > head.length) continue;
+      if (bytes > head.length) continue;
       found.push(...(this.#alike.get(keyOf(fingerprintOf(head.subarray(0, bytes)))) ?? []));
     }
     return found.sort((a, b) => b.key - a.key);
@@ -88,6 +88,11 @@ export class Known {
     this.dirty.add(file);
   }
 
+  setEmptied(file: Tailed): void {
+    file.emptied = true;
+    this.dirty.add(file);
+  }
+
   setFingerprint(file: Tailed, fingerprint: Fingerprint): void {
     this.#unindex(file);
     file.fingerprint = fingerprint;
@@ -98,6 +103,7 @@ export class Known {
   /** Moves a generation to another inode: its copy. */
   moveTo(file: Tailed, inode: { dev: bigint; ino: bigint }): void {
     this.#forgetPlace(file);
+    file.emptied &&= file.dev === inode.dev && file.ino === inode.ino;
     file.dev = inode.dev;
     file.ino = inode.ino;
   }

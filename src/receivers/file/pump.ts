@@ -45,6 +45,8 @@ export type PumpOptions = {
   readonly troubles: Troubles;
   readonly maker: BatchMaker;
   readonly deliver: Deliver;
+  /** Something was acknowledged. */
+  readonly onProgress: () => void;
   /** The file does not continue what was read of it. */
   readonly onTruncated: (file: Tailed) => Promise<void>;
 };
@@ -161,6 +163,8 @@ export class Pump {
       return false;
     }
     this.#options.counters.readBytes.add(count - overlap);
+    file.readMs = this.#options.context.now();
+    file.seenMs = file.readMs;
     file.seenBytes = from + count;
     if (this.#passHole(file, buffer, overlap, count)) return false;
     const full = count === length;
@@ -288,14 +292,17 @@ export class Pump {
   }
 
   async #deliver(file: Tailed, flight: Flight, batch: Batch, costBytes: number): Promise<void> {
-    const { deliver, context, counters, known } = this.#options;
+    const { deliver, context, counters, known, onProgress } = this.#options;
     const { signal } = this.#stop;
     const refusals = counters.refusals;
     flight.done = batch.count === 0 || (await offer(batch, { deliver, context, refusals, signal }));
     batch.release();
     context.budget.give(costBytes);
     file.inFlight--;
-    if (flight.done && file.settle()) known.dirty.add(file);
+    if (flight.done && file.settle()) {
+      known.dirty.add(file);
+      onProgress();
+    }
     if (file.inFlight === windowMax - 1) this.ready(file);
   }
 }

@@ -4,8 +4,14 @@
 import { type BigIntStats, readdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { Admission, AdmissionOptions } from './admission.ts';
-import { type Candidate, closeCandidate, isSame, openCandidate, statOf } from './candidate.ts';
-import { alikeBytesMin } from './identity.ts';
+import {
+  type Candidate,
+  closeCandidate,
+  copyIsLikely,
+  isSame,
+  openCandidate,
+  statOf,
+} from './candidate.ts';
 import { isRotatedName } from './rotated_name.ts';
 import type { Tailed } from './tailed.ts';
 
@@ -39,9 +45,9 @@ export class Recovery {
   async #findOne(file: Tailed, around: ReadonlyMap<string, BigIntStats>): Promise<boolean> {
     // The file itself under another name; else a copy, which has a name to tell.
     for (const [path, { dev, ino }] of around) {
+      if (file.emptied) break;
       if (dev === file.dev && ino === file.ino && (await this.#try(file, path))) return true;
     }
-    if (file.fingerprint.bytes < alikeBytesMin) return false;
     for (const [path, { dev, ino }] of around) {
       if (dev === file.dev && ino === file.ino) continue;
       if (isRotatedName(path, file.path) && (await this.#try(file, path))) return true;
@@ -59,7 +65,8 @@ export class Recovery {
       });
       if (candidate === undefined) return false;
       if (known.followed(candidate.dev, candidate.ino) === undefined) {
-        if (await isSame(candidate, file)) {
+        const itself = candidate.dev === file.dev && candidate.ino === file.ino;
+        if ((itself || copyIsLikely(candidate, file)) && (await isSame(candidate, file))) {
           this.#admission.resume(file, candidate);
           known.leave(file, context.now());
           this.#options.onUnread(file);

@@ -69,7 +69,11 @@ export class Tailed {
   last = false;
   /** Read to its end, and gone. */
   finished = false;
+  /** Its inode has begun anew: only a copy can continue it. */
+  emptied = false;
   seenMs = 0;
+  /** When it was last certain to be what it had been. */
+  readMs = 0;
 
   /** Facts for its batches, made when first needed. */
   facts: { attributes: Attributes; resource: Attributes } | undefined;
@@ -90,7 +94,9 @@ export class Tailed {
     file.fingerprint = { bytes: point.fingerprintBytes, hash: point.fingerprint };
     file.startAt(point.offset, point.tail, point.skipping);
     file.finished = point.finished;
+    file.emptied = point.emptied;
     file.seenMs = point.seenMs;
+    file.readMs = point.seenMs;
     file.state = 'lost';
     return file;
   }
@@ -142,6 +148,7 @@ export class Tailed {
       fingerprint: this.fingerprint.hash,
       skipping: this.acknowledgedSkipping,
       finished: this.finished,
+      emptied: this.emptied,
       seenMs: this.seenMs,
     };
   }

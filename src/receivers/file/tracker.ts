@@ -208,6 +208,7 @@ export class Tracker {
     fresh.changedMs = context.now();
     fresh.size = size ?? Number(fstatSync(file.fd ?? -1).size);
     known.lose(file, context.now());
+    known.setEmptied(file);
     handles.pass(file, fresh);
     if (state === 'gone') known.leave(fresh, context.now());
     else known.follow(fresh, path);

@@ -60,7 +60,7 @@ export class Troubles {
 
   #say(what: string, error: unknown): boolean {
     if (this.#open.size < namedMax) {
-      this.#context.log.warn(`${what}: ${errorChain(error)}; nothing is lost, trying again`);
+      this.#context.log.warn(`${what}: ${errorChain(error)}; trying again`);
       return true;
     }
     if (!this.#overflowSaid) {
