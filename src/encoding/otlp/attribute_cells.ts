@@ -62,7 +62,10 @@ export class AttributeCells {
   }
 
   end(): void {
-    for (const slot of this.#used) slot.column = undefined;
+    for (const slot of this.#used) {
+      slot.column = undefined;
+      slot.plain = false;
+    }
     this.#used = [];
     this.#batch = undefined;
   }
@@ -72,20 +75,54 @@ export class AttributeCells {
     this.#last = this.#keys.root;
   }
 
+  /**
+   * Writes the attributes of a record (field 6) that stand at `from`, as long as each has the key that is expected and
+   * text behind it. Returns the position of the first byte that it leaves to others.
+   */
+  run(row: number, from: number, end: number): number {
+    const { bytes } = this.#reader;
+    const { printed } = this;
+    const view = this.#view;
+    const { words } = this.#keys.patterns;
+    // An imported binding is checked at each use, a local constant is not.
+    const asText = TEXT;
+    let last = this.#last;
+    let at = from | 0;
+    while (at < end && bytes[at] === 0x32) {
+      let length = bytes[at + 1]!;
+      let start = (at + 2) | 0;
+      if (length > 127) length = (length & 127) | (twoBytes(bytes[start++]!) << 7);
+      const stop = (start + length) | 0;
+      const slot = last.next;
+      let value = (start + slot.pattern.length) | 0;
+      if (stop > end || value >= stop || !matches(words, slot.pattern, view, start)) break;
+      length = bytes[value++]!;
+      if (length > 127) length = (length & 127) | (twoBytes(bytes[value++]!) << 7);
+      if (((value + length) | 0) !== stop || bytes[value++] !== 0x0a) break;
+      length = bytes[value++]!;
+      if (length > 127) length = (length & 127) | (twoBytes(bytes[value++]!) << 7);
+      if (((value + length) | 0) !== stop) break;
+      last = slot;
+      if (slot.plain && !(printed && length === 1 && bytes[value] === 45)) {
+        const column = slot.column!;
+        column.kind[row] = asText;
+        column.a[row] = value;
+        column.b[row] = stop;
+      } else this.#text(slot, row, value, stop);
+      at = stop;
+    }
+    this.#last = last;
+    return at;
+  }
+
   /** Writes the KeyValue in bytes start..stop. False: it is malformed. */
   put(row: number, start: number, stop: number): boolean {
     const slot = this.#last.next;
     const at = start + slot.pattern.length;
     if (at < stop && matches(this.#keys.patterns.words, slot.pattern, this.#view, start)) {
-      const { bytes } = this.#reader;
-      const length = bytes[at]!;
-      // Nearly always a short string is all that follows.
-      if (length > 1 && length < 128 && at + 1 + length === stop) {
+      const length = this.#reader.bytes[at]!;
+      if (length < 128 && at + 1 + length === stop) {
         this.#last = slot;
-        if (bytes[at + 1] === 0x0a && bytes[at + 2] === length - 2) {
-          this.#text(slot, row, at + 3, stop);
-          return true;
-        }
         return this.#value(slot, row, at + 1, stop);
       }
     }
@@ -209,7 +246,9 @@ export class AttributeCells {
 
   #open(slot: Slot): Column | undefined {
     slot.column = this.#columnOf(slot.name);
-    if (slot.column !== undefined) this.#used.push(slot);
+    if (slot.column === undefined) return undefined;
+    slot.plain = slot.conversion === 'none' && !slot.shared;
+    this.#used.push(slot);
     return slot.column;
   }
 
@@ -229,6 +268,9 @@ export class AttributeCells {
     if (before === undefined) batch.setValue(column, row, map);
   }
 }
+
+/** The upper bits of a length of two bytes; one of more is made to fit nowhere. */
+const twoBytes = (byte: number): number => (byte < 128 ? byte : 0x1fffff);
 
 /** Wire type of AnyValue's fields by number. */
 const wireTypes = [-1, 2, 0, 0, 1, 2, 2, 2];

@@ -21,6 +21,8 @@ export type Slot = {
   readonly pattern: Pattern;
   /** The column of the batch that is being read; made when a row first has a value. */
   column: Column | undefined;
+  /** There is a column, and text goes into it as it is: what the fast path asks. */
+  plain: boolean;
   /** The key that came after this one the last time. */
   next: Slot;
 };
@@ -69,6 +71,7 @@ export class AttributeKeys {
     const same = this.#byName.get(name);
     if (same !== undefined) {
       same.shared = true;
+      same.plain = false;
       slot.shared = true;
     }
     this.#slots.set(spelling, slot);
@@ -85,6 +88,7 @@ function newSlot(key: string, name: string, conversion: Conversion, pattern: Pat
     shared: false,
     pattern,
     column: undefined,
+    plain: false,
   };
   // A slot that nothing has followed yet expects itself.
   const linked = slot as Slot;

@@ -109,6 +109,12 @@ function putPair(out: ProtobufWriter, item: unknown, depth: number): void {
 function putValue(out: ProtobufWriter, value: unknown, depth: number): void {
   if (depth > depthMax) throw new Mismatch('values are nested too deeply');
   const any = objectOf(value, 'AnyValue');
+  if (typeof any['stringValue'] === 'string') {
+    // What nearly all values are needs no search for the other kinds.
+    out.byte(STRING);
+    out.string(any['stringValue']);
+    return;
+  }
   putString(out, STRING, any, 'stringValue', true);
   const bool = field(any, 'boolValue');
   if (bool !== undefined) {
@@ -194,9 +200,19 @@ function putNanos(out: ProtobufWriter, tag: number, record: Json, name: string):
   out.fixed64(Number(BigInt.asIntN(32, nanos)), Number(BigInt.asIntN(32, nanos >> 32n)));
 }
 
+const snakeNames = new Map<string, string>();
+
 /** What stands under a name, in lowerCamelCase or as the .proto spells it; null is as if it were not there. */
 function field(from: Json, name: string): unknown {
-  const value = from[name] ?? from[name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)];
+  let value = from[name];
+  if (value === undefined) {
+    let snake = snakeNames.get(name);
+    if (snake === undefined) {
+      snake = name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+      snakeNames.set(name, snake);
+    }
+    if (snake !== name) value = from[snake];
+  }
   return value === null ? undefined : value;
 }
 

@@ -62,7 +62,9 @@ export class Rows {
     let textStart = 0;
     let textStop = 0;
     let good = true;
-    while (good && reader.next()) {
+    while (good) {
+      reader.at = cells.run(row, reader.at, stop);
+      if (!reader.next()) break;
       const { field, wireType } = reader;
       if (wireType === LENGTH_DELIMITED) {
         if (field === 6) good = cells.put(row, reader.start, reader.stop);

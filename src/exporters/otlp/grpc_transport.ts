@@ -4,9 +4,9 @@
 import { type ConnectionOptions, createSecureContext } from 'node:tls';
 import * as grpc from '@grpc/grpc-js';
 import type { ExportResponse } from '@opentelemetry/otlp-exporter-base';
+import { aborted, grpcFailure } from '../../encoding/otlp/failure.ts';
 import { addressText } from '../../wire/address.ts';
 import type { Transport, TransportOptions } from './delivery.ts';
-import { aborted, grpcFailure } from './failure.ts';
 import { TlsFiles } from './tls_files.ts';
 
 const path = '/opentelemetry.proto.collector.logs.v1.LogsService/Export';

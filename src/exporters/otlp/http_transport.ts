@@ -4,12 +4,12 @@ import { promisify } from 'node:util';
 import { constants, gzip, zstdCompress } from 'node:zlib';
 import type { ExportResponse } from '@opentelemetry/otlp-exporter-base';
 import { type Dispatcher, Pool } from 'undici';
+import { aborted, httpFailure } from '../../encoding/otlp/failure.ts';
 import { toJson } from '../../encoding/otlp/json.ts';
 import { putPartialSuccess, readStatus } from '../../encoding/otlp/response.ts';
 import { ExportError, errorChain } from '../../pipeline/errors.ts';
 import { addressText } from '../../wire/address.ts';
 import type { Transport, TransportOptions } from './delivery.ts';
-import { aborted, httpFailure } from './failure.ts';
 import { TlsFiles } from './tls_files.ts';
 
 /** An answer is a few words; whatever else comes is not read. */

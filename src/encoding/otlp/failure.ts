@@ -1,7 +1,7 @@
 // What the answers of OTLP peers mean: try again, when, in halves, or never (the Collector's rules).
 
-import { readStatus } from '../../encoding/otlp/response.ts';
 import { ExportError } from '../../pipeline/errors.ts';
+import { readStatus } from './response.ts';
 
 const names: readonly string[] = [
   'OK',
