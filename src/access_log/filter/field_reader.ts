@@ -22,7 +22,7 @@ export type Cut = 'all' | 'path' | 'query' | 'first' | 'port';
 export type Source = {
   readonly name: string;
   readonly cut?: Cut;
-  readonly record?: 'body' | 'severity';
+  readonly record?: 'body' | 'severity' | 'traceId';
 };
 
 type Place = { readonly column: Column; readonly cut: Cut };
@@ -202,7 +202,7 @@ export class FieldReader {
 
 function columnOf(batch: Batch, name: string, record: Source['record']): Column | undefined {
   if (record === undefined) return batch.column(name);
-  return record === 'body' ? batch.body : batch.severity;
+  return batch[record];
 }
 
 /** The place of `byte` in bytes[start, end), or `end`. */

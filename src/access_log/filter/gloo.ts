@@ -1,7 +1,9 @@
 // Gloo Mesh's AccessLogRecord: `filters` (any match keeps) and `workloadSelectors` (whose proxies are logged).
 
 import { type Self, selfOf } from '../../mesh/self.ts';
+import { isStruct, labelsOf } from '../../mesh/workload_metadata.ts';
 import type { Batch } from '../../pipeline/batch.ts';
+import type { Attributes } from '../../pipeline/record.ts';
 import { anyOf, type Plan, type Report } from './condition.ts';
 import { FieldReader } from './field_reader.ts';
 import { entryOf } from './names.ts';
@@ -133,6 +135,7 @@ class WorkloadCondition {
   readonly #sourceNamespace = new FieldReader([{ name: 'mesh.source.namespace' }]);
   readonly #destinationNamespace = new FieldReader([{ name: 'mesh.destination.namespace' }]);
   #selves: readonly Self[] = [];
+  #resources: readonly Attributes[] = [];
   #resourceOf: Uint16Array | undefined = undefined;
 
   constructor(selectors: readonly Selector[]) {
@@ -140,6 +143,7 @@ class WorkloadCondition {
   }
 
   bind(batch: Batch): void {
+    this.#resources = batch.resources;
     this.#selves = batch.resources.map(selfOf);
     this.#resourceOf = batch.resourceOf;
     this.#reporter.bind(batch);
@@ -149,12 +153,14 @@ class WorkloadCondition {
   }
 
   test(row: number): boolean {
-    const self = this.#selves[this.#resourceOf?.[row] ?? 0];
+    const resource = this.#resourceOf?.[row] ?? 0;
+    const self = this.#selves[resource];
+    const facts = this.#resources[resource] ?? {};
     return this.#selectors.some(
       ({ labels, namespaces, clusters }) =>
         fits(namespaces, () => self?.namespace ?? this.#namespaceOf(row)) &&
         fits(clusters, () => self?.cluster ?? this.#cluster.text(row)) &&
-        [...labels].every(([key, label]) => self?.labels?.[key] === label),
+        [...labels].every(([key, label]) => labelOf(facts, key) === label),
     );
   }
 
@@ -163,6 +169,17 @@ class WorkloadCondition {
     const isDestination = this.#reporter.text(row) === 'destination';
     return (isDestination ? this.#destinationNamespace : this.#sourceNamespace).text(row);
   }
+}
+
+/** A label of the workload: of its pod, or as the proxy's node metadata says it. */
+function labelOf(resource: Attributes, key: string): unknown {
+  const ofPod = resource[`k8s.pod.label.${key}`];
+  if (ofPod !== undefined) return ofPod;
+  for (const name of ['envoy.node.metadata', 'node.metadata']) {
+    const metadata = resource[name];
+    if (isStruct(metadata)) return labelsOf(metadata['LABELS'])?.[key];
+  }
+  return undefined;
 }
 
 /** An empty list and `*` fit whatever there is. */

@@ -22,7 +22,8 @@ export function bucketOfId(
   return value % buckets;
 }
 
-function hexDigit(byte: number): number {
+/** The value of a hexadecimal digit, or -1. */
+export function hexDigit(byte: number): number {
   if (byte >= 48 && byte <= 57) return byte - 48;
   const letter = byte | 32;
   return letter >= 97 && letter <= 102 ? letter - 87 : -1;

@@ -122,6 +122,19 @@ describe('gloo workloadSelectors', () => {
     });
   }
 
+  test('reads labels, namespace and cluster of the node metadata', () => {
+    const node = {
+      'envoy.node.metadata': {
+        LABELS: { app: 'reviews' },
+        NAMESPACE: 'bookinfo',
+        GLOO_MESH_CLUSTER_NAME: 'mgmt',
+      },
+    };
+    const all = kube({ labels: { app: 'reviews' }, namespaces: ['bookinfo'], clusters: ['mgmt'] });
+    expect(keeps(readWorkloadSelectors, [all], {}, node)).toBe(true);
+    expect(keeps(readWorkloadSelectors, [kube({ labels: { app: 'x' } })], {}, node)).toBe(false);
+  });
+
   test('falls back to what enrich has found out about the reporting side', () => {
     const record = {
       'mesh.reporter': 'destination',
