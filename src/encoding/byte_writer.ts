@@ -69,29 +69,29 @@ export class ByteWriter {
   jsonSpan(source: Buffer, view: DataView, start: number, end: number): void {
     this.reserve((end - start) * 6 + 2);
     const target = this.view;
-    let at = this.at;
-    this.buffer[at++] = 34;
-    let i = start;
-    for (; i + 4 <= end; i += 4) {
-      const word = view.getInt32(i, true);
-      if (hasSpecial(word)) break;
-      target.setInt32(at, word, true);
-      at += 4;
-    }
-    at = this.#escaped(source, i, end, at);
-    this.buffer[at++] = 34;
-    this.at = at;
-  }
-
-  #escaped(source: Buffer, start: number, end: number, from: number): number {
     const buffer = this.buffer;
-    let at = from;
-    for (let i = start; i < end; i++) {
-      const c = source[i]!;
-      if (c >= 32 && c !== 34 && c !== 92) buffer[at++] = c;
-      else at = putEscape(buffer, at, c);
+    let at = this.at;
+    buffer[at++] = 34;
+    let i = start;
+    while (i < end) {
+      if (i + 4 <= end) {
+        const word = view.getInt32(i, true);
+        if (!hasSpecial(word)) {
+          target.setInt32(at, word, true);
+          at += 4;
+          i += 4;
+          continue;
+        }
+      }
+      // Up to four bytes one by one, then words again.
+      for (const stop = Math.min(i + 4, end); i < stop; i++) {
+        const c = source[i]!;
+        if (c >= 32 && c !== 34 && c !== 92) buffer[at++] = c;
+        else at = putEscape(buffer, at, c);
+      }
     }
-    return at;
+    buffer[at++] = 34;
+    this.at = at;
   }
 
   /** A non-negative integer below 2^53 in decimal. */
