@@ -1,0 +1,209 @@
+// Formats compiled into renderers: rows of a batch become text, JSON or lines. The other direction is format_parser.ts.
+
+import type { Batch } from '../pipeline/batch.ts';
+import type { Format, JsonFormat, JsonNode, TextFormat } from './format/format.ts';
+import { loneCommand } from './format/format.ts';
+import type { Segment } from './format/grammar.ts';
+import { FieldCells } from './render/field_cells.ts';
+import { jsonText } from './render/json_text.ts';
+import { escapeJson, type Out } from './render/out.ts';
+import type { NumberStyle, Piece } from './render/piece.ts';
+import { pieceOf } from './render/piece_of.ts';
+
+/** Prints rows. One instance per caller: `begin` turns it to a batch. */
+export type Renderer = {
+  begin(batch: Batch): void;
+  /** Writes the row; a line ends with exactly one newline. */
+  render(row: number, out: Out): void;
+};
+
+/** A renderer of lines. Throws FormatError for an expression in it that cannot be compiled. */
+export function compileRenderer(format: Format): Renderer {
+  if (format.kind === 'pair') return pairRenderer(format);
+  const inner = format.kind === 'text' ? textLine(format) : jsonLine(format);
+  return {
+    begin: inner.begin,
+    render: (row, out) => {
+      const from = out.at;
+      inner.render(row, out);
+      if (out.at === from || out.buffer[out.at - 1] !== 10) out.byte(10);
+    },
+  };
+}
+
+function textLine(format: TextFormat): Renderer {
+  return templateRenderer(format.segments, { omitEmpty: format.omitEmpty });
+}
+
+type TemplateOptions = { readonly omitEmpty?: boolean; readonly numbers?: NumberStyle };
+
+/** A renderer of text and values one after the other, without a newline of its own: bodies, attributes, mixed strings. */
+export function templateRenderer(
+  segments: readonly Segment[],
+  { omitEmpty = false, numbers = 'plain' }: TemplateOptions = {},
+): Renderer {
+  const literals: Buffer[] = [];
+  const pieces: Piece[] = [];
+  let literal = '';
+  for (const segment of segments) {
+    if (typeof segment === 'string') literal += segment;
+    else {
+      literals.push(Buffer.from(literal));
+      pieces.push(pieceOf(segment, numbers));
+      literal = '';
+    }
+  }
+  const tail = Buffer.from(literal);
+  const missing = Buffer.from(omitEmpty ? '' : '-');
+  return {
+    begin: (batch) => {
+      for (const piece of pieces) piece.begin(batch);
+    },
+    render: (row, out) => {
+      for (let i = 0; i < pieces.length; i++) {
+        out.put(literals[i]!);
+        if (!pieces[i]!.text(row, out)) out.put(missing);
+      }
+      out.put(tail);
+    },
+  };
+}
+
+/** HTTP and TCP by what the row has: a method, a protocol or a status is HTTP. */
+function pairRenderer({ http, tcp }: Extract<Format, { kind: 'pair' }>): Renderer {
+  const ofHttp = compileRenderer(http);
+  const ofTcp = compileRenderer(tcp);
+  const isHttp = new HttpTest();
+  return {
+    begin: (batch) => {
+      isHttp.begin(batch);
+      ofHttp.begin(batch);
+      ofTcp.begin(batch);
+    },
+    render: (row, out) => (isHttp.at(row) ? ofHttp : ofTcp).render(row, out),
+  };
+}
+
+/** Whether a row is an HTTP request. */
+export class HttpTest {
+  readonly #signs = ['request.method', 'request.protocol', 'request.path'].map(
+    (name) => new FieldCells(name),
+  );
+  readonly #code = new FieldCells('response.code');
+
+  begin(batch: Batch): void {
+    for (const sign of this.#signs) sign.begin(batch);
+    this.#code.begin(batch);
+  }
+
+  at(row: number): boolean {
+    return this.#signs.some((sign) => sign.has(row)) || this.#code.number(row) > 0;
+  }
+}
+
+/** Writes a JSON value of a row; false and nothing when it is null. */
+type Node = { begin(batch: Batch): void; write(row: number, out: Out): boolean };
+
+function jsonLine(format: JsonFormat): Renderer {
+  const node = compileNode(format.root, format);
+  return {
+    begin: (batch) => node.begin(batch),
+    render: (row, out) => {
+      if (!node.write(row, out)) out.text('{}');
+    },
+  };
+}
+
+function compileNode(node: JsonNode, format: JsonFormat): Node {
+  switch (node.kind) {
+    case 'object':
+      return objectNode(node.entries, format);
+    case 'list':
+      return listNode(node.items.map((item) => compileNode(item, format)));
+    case 'constant':
+      return constantNode(node.value);
+    case 'template':
+      return templateNode(node.segments, format);
+  }
+}
+
+function constantNode(value: string | number | boolean | null): Node {
+  const text = Buffer.from(jsonText(value));
+  return {
+    begin: () => {},
+    write: (_row, out) => {
+      if (value === null) return false;
+      out.put(text);
+      return true;
+    },
+  };
+}
+
+function templateNode(segments: readonly Segment[], format: JsonFormat): Node {
+  const command = loneCommand(segments);
+  if (command !== undefined) {
+    const piece = pieceOf(command, format.numbers);
+    return { begin: (batch) => piece.begin(batch), write: (row, out) => piece.json(row, out) };
+  }
+  const inner = templateRenderer(segments, { omitEmpty: format.omitEmpty });
+  return {
+    begin: inner.begin,
+    write: (row, out) => {
+      out.byte(34);
+      const from = out.at;
+      inner.render(row, out);
+      escapeJson(out, from);
+      out.byte(34);
+      return true;
+    },
+  };
+}
+
+const nullText = Buffer.from('null');
+
+function listNode(items: readonly Node[]): Node {
+  return {
+    begin: (batch) => {
+      for (const item of items) item.begin(batch);
+    },
+    write: (row, out) => {
+      out.byte(91);
+      for (let i = 0; i < items.length; i++) {
+        if (i > 0) out.byte(44);
+        if (!items[i]!.write(row, out)) out.put(nullText);
+      }
+      out.byte(93);
+      return true;
+    },
+  };
+}
+
+/** With `omitEmpty` keys without value are left out, and an object that thereby becomes empty is none. */
+function objectNode(entries: readonly (readonly [string, JsonNode])[], format: JsonFormat): Node {
+  const { omitEmpty } = format;
+  const keys = entries.map(([key]) => Buffer.from(`${JSON.stringify(key)}:`));
+  const values = entries.map(([, value]) => compileNode(value, format));
+  return {
+    begin: (batch) => {
+      for (const value of values) value.begin(batch);
+    },
+    write: (row, out) => {
+      const from = out.at;
+      out.byte(123);
+      for (let i = 0; i < keys.length; i++) {
+        const before = out.at;
+        if (before > from + 1) out.byte(44);
+        out.put(keys[i]!);
+        if (values[i]!.write(row, out)) continue;
+        if (omitEmpty) out.at = before;
+        else out.put(nullText);
+      }
+      if (omitEmpty && keys.length > 0 && out.at === from + 1) {
+        out.at = from;
+        return false;
+      }
+      out.byte(125);
+      return true;
+    },
+  };
+}
