@@ -201,6 +201,16 @@ export class Batch {
     this.#byName?.delete(name);
   }
 
+  /** Gives a field another name, in its place. A column that has that name already is taken out. */
+  renameColumn(name: string, to: string): void {
+    if (name === to || this.column(name) === undefined) return;
+    const column = this.ownColumn(name);
+    this.removeColumn(to);
+    column.name = to;
+    this.#byName?.delete(name);
+    this.#byName?.set(to, column);
+  }
+
   /** Narrows the selection to the rows for which `keeps` is true. */
   keep(keeps: (row: number) => boolean): void {
     const selection = this.selection;

@@ -82,3 +82,14 @@ test('batch takes the time of a row from text or from a number', () => {
   expect(batch.record(0).time).toBe(1603451719184000000n);
   expect(batch.record(1).time).toBe(1603451719184000001n);
 });
+
+test('batch renames a field in its place, for this fork only', () => {
+  const batch = sample();
+  const fork = batch.fork();
+  fork.renameColumn('a', 'n');
+  fork.renameColumn('none', 'x');
+  expect(fork.columns.map(({ name }) => name)).toEqual(['n', 'big', 'l']);
+  expect(fork.record(0).attributes['n']).toBe('xA');
+  expect(fork.column('a')).toBeUndefined();
+  expect(batch.record(0).attributes).toMatchObject({ a: 'xA', n: -12.5 });
+});
