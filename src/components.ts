@@ -10,6 +10,7 @@ import { exporterSettings } from './pipeline/queue.ts';
 import { enrich } from './processors/enrich/enrich.ts';
 import { filter } from './processors/filter.ts';
 import { nop as nopProcessor } from './processors/nop.ts';
+import { parse } from './processors/parse/parse.ts';
 import { demo } from './receivers/demo/demo.ts';
 import { file } from './receivers/file/file.ts';
 import { nop as nopReceiver } from './receivers/nop.ts';
@@ -34,7 +35,7 @@ const byName = <T extends { readonly name: string }>(types: readonly T[]): Recor
 // own schema has parsed, which the type system cannot say for a mixed list.
 export const catalogue: Catalogue = {
   receivers: byName([file, tcp, stdin, demo, nopReceiver] as unknown as ReceiverType[]),
-  processors: byName([filter, enrich, nopProcessor] as unknown as ProcessorType[]),
+  processors: byName([parse, filter, enrich, nopProcessor] as unknown as ProcessorType[]),
   exporters: byName(
     ([otlpExporter, fileExporter, tcpExporter, nopExporter] as unknown as ExporterType[]).map(
       queued,

@@ -1,7 +1,8 @@
 // Gloo Mesh's AccessLogRecord: `filters` (any match keeps) and `workloadSelectors` (whose proxies are logged).
 
 import { type Self, selfOf } from '../../mesh/self.ts';
-import { isStruct, labelsOf } from '../../mesh/workload_metadata.ts';
+import { isStruct } from '../../mesh/struct.ts';
+import { labelsOf } from '../../mesh/workload_metadata.ts';
 import type { Batch } from '../../pipeline/batch.ts';
 import type { Attributes } from '../../pipeline/record.ts';
 import { anyOf, type Plan, type Report } from './condition.ts';

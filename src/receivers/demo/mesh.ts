@@ -39,12 +39,22 @@ export type Entry = {
   readonly route?: string | undefined;
 };
 
+/** Five letters of the alphabet in which Kubernetes writes pod names, from the address. */
+function suffix(ip: string): string {
+  const alphabet = 'bcdfghjklmnpqrstvwxz2456789';
+  let seed = Number(ip.replace(/\D/g, ''));
+  return Array.from({ length: 5 }, () => {
+    seed = (seed * 48271) % 2147483647;
+    return alphabet[seed % alphabet.length];
+  }).join('');
+}
+
 const pod = (workload: string, version: string, ip: string, port = 9080): Pod => ({
   workload,
   service: workload.replace(/-v\d$/, ''),
   version,
   ip,
-  name: `${workload}-${version === '' ? '7f6c59d5b9' : '6d8f4b7c9d'}-${ip.replace(/\D/g, '').slice(-5).padStart(5, 'x')}`,
+  name: `${workload}-${version === '' ? '7f6c59d5b9' : '6d8f4b7c9d'}-${suffix(ip)}`,
   port,
 });
 
