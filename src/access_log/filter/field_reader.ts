@@ -169,7 +169,9 @@ export class FieldReader {
   }
 
   #write(text: string): void {
-    if (text.length * 3 > this.#scratch.length) this.#scratch = Buffer.alloc(text.length * 3);
+    // Caches read words, up to four bytes beyond the end.
+    const needed = text.length * 3 + 8;
+    if (needed > this.#scratch.length) this.#scratch = Buffer.alloc(needed);
     this.bytes = this.#scratch;
     this.start = 0;
     this.end = this.#scratch.utf8Write(text, 0);

@@ -73,9 +73,9 @@ const budget = z
 const config = z
   .strictObject({
     keep_if: condition()
-      .prefault('response.code >= 400 || has(response.flags)')
+      .prefault('response.code >= 400 || has(response.flags) || has(log.parse_error)')
       .describe(
-        "Records that are kept in any case: an expression, or an AccessLogFilter of Envoy. By default every error. 'false': none.",
+        "Records that are kept in any case: an expression, or an AccessLogFilter of Envoy. By default every error, and what could not be parsed. 'false': none.",
       ),
     percent: percent(),
     percent_sampled: percentSampled(),
