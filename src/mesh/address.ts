@@ -45,3 +45,23 @@ export function ipOf(address: string): string | undefined {
 export function isLocalIp(ip: string): boolean {
   return ip.startsWith('127.') || ip === '::1' || ip === '::6';
 }
+
+/** The port in bytes[start, end), an address text; -1 when it has none. */
+export function portIn(bytes: Buffer, start: number, end: number): number {
+  let at = end - 1;
+  let port = 0;
+  for (let scale = 1; at >= start && scale <= 10_000; at--, scale *= 10) {
+    const digit = bytes[at]! - 48;
+    if (digit < 0 || digit > 9) break;
+    port += digit * scale;
+  }
+  return at > start && at < end - 1 && bytes[at] === colon ? port : -1;
+}
+
+/** The port of an address text; -1 when it has none. */
+export function portOfAddress(address: string): number {
+  const bytes = Buffer.from(address);
+  return findIp(bytes, 0, bytes.length) && ipSpan.end < bytes.length
+    ? portIn(bytes, 0, bytes.length)
+    : -1;
+}

@@ -4,9 +4,9 @@
 import type { Batch } from '../pipeline/batch.ts';
 import { ABSENT, type Column, TEXT } from '../pipeline/column.ts';
 import { SpanMemo, viewOf } from '../pipeline/span_memo.ts';
-import { findIp, ipOf, ipSpan, isLocalIp } from './address.ts';
+import { findIp, ipOf, ipSpan, isLocalIp, portIn, portOfAddress } from './address.ts';
 import type { CallFacts, PartyFacts } from './call_facts.ts';
-import type { Inventory } from './inventory/inventory.ts';
+import type { Inventory, Owners } from './inventory/inventory.ts';
 
 export type ProxyKind = 'sidecar' | 'gateway';
 
@@ -14,8 +14,10 @@ type AddressFacts = {
   readonly ip: string;
   /** As which kind of proxy the address was seen at work. */
   role: ProxyKind | undefined;
+  owners: Owners | undefined;
+  /** Who it is whatever the port. */
   owner: PartyFacts | undefined;
-  /** The inventory's generation that `owner` is from. */
+  /** The inventory's generation that the owners are from. */
   generation: number;
 };
 
@@ -49,6 +51,18 @@ export class AddressCell {
     return this.#isThere;
   }
 
+  /** The port next to the IP, -1 when there is none. */
+  get port(): number {
+    const { row } = this.#at;
+    const column = this.#column;
+    const batch = this.#batch;
+    if (column === undefined || batch === undefined || column.kind[row] === ABSENT) return -1;
+    if (column.kind[row] !== TEXT) return portOfAddress(batch.text(column, row) ?? '');
+    // An IP that ends where the text ends may be IPv6, whose last group is no port.
+    if (!this.isThere || this.end >= column.b[row]!) return -1;
+    return portIn(batch.bytes, column.a[row]!, column.b[row]!);
+  }
+
   #see(row: number): void {
     this.#seenRow = row;
     this.#isThere = false;
@@ -75,6 +89,7 @@ export class AddressBook {
     (bytes, start, end) => ({
       ip: bytes.utf8Slice(start, end),
       role: undefined,
+      owners: undefined,
       owner: undefined,
       generation: -1,
     }),
@@ -150,16 +165,28 @@ export class AddressBook {
     return true;
   }
 
-  /** Who owns an address, asked of the inventory once per address and change. */
+  /** Whoever calls from an address: its port says nothing. Asked of the inventory once per address and change. */
   owner(cell: AddressCell): PartyFacts | undefined {
+    return this.#owned(cell)?.owner;
+  }
+
+  /** Whoever listens at an address, told apart by the port where several share it. */
+  listener(cell: AddressCell): PartyFacts | undefined {
+    const facts = this.#owned(cell);
+    const party = facts?.owners?.byPort?.get(cell.port);
+    return party === undefined ? facts?.owner : this.#parties.owner(party);
+  }
+
+  #owned(cell: AddressCell): AddressFacts | undefined {
     if (!this.#inventory.isUsed || !cell.isThere || this.isLocal(cell)) return undefined;
     const facts = this.#factsOf(cell);
     if (facts.generation !== this.#inventory.generation) {
       facts.generation = this.#inventory.generation;
-      const party = this.#inventory.byIp(facts.ip);
+      facts.owners = this.#inventory.byIp(facts.ip);
+      const party = facts.owners?.any;
       facts.owner = party === undefined ? undefined : this.#parties.owner(party);
     }
-    return facts.owner;
+    return facts;
   }
 
   clear(): void {

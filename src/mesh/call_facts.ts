@@ -55,8 +55,9 @@ export class CallFacts {
   readonly #inventory: Inventory;
   readonly #peers: CellMemo<PartyFacts>;
   #selves = new WeakMap<Attributes, SelfFacts>();
-  /** Owners by content: replicas of one workload are one fact. */
-  readonly #owners = new Map<string, PartyFacts>();
+  /** Parties by content: replicas of one workload are one fact. */
+  readonly #parties = new Map<string, PartyFacts>();
+  #owners = new WeakMap<Party, PartyFacts>();
   #ids = 1;
 
   constructor(names: Names, inventory: Inventory) {
@@ -79,13 +80,22 @@ export class CallFacts {
 
   /** A party that an inventory or a decoder made. */
   owner(party: Party): PartyFacts {
+    let facts = this.#owners.get(party);
+    if (facts === undefined) {
+      facts = this.#sameParty(party);
+      this.#owners.set(party, facts);
+    }
+    return facts;
+  }
+
+  #sameParty(party: Party): PartyFacts {
     const { service, workload, namespace, cluster, identity } = party;
     const key = [service, workload, namespace, cluster, identity].join('\n');
-    let facts = this.#owners.get(key);
+    let facts = this.#parties.get(key);
     if (facts === undefined) {
-      if (this.#owners.size >= ownersMax) this.#owners.clear();
+      if (this.#parties.size >= partiesMax) this.#parties.clear();
       facts = this.#partyFacts(party);
-      this.#owners.set(key, facts);
+      this.#parties.set(key, facts);
     }
     return facts;
   }
@@ -100,7 +110,7 @@ export class CallFacts {
       (self.pod === undefined || self.namespace === undefined
         ? undefined
         : this.#inventory.byPod(self.namespace, self.pod)) ??
-      (self.ip === undefined ? undefined : this.#inventory.byIp(self.ip));
+      (self.ip === undefined ? undefined : this.#inventory.byIp(self.ip)?.any);
     // A service that only the pod's name suggests gives way to one that the inventory knows.
     if (owner?.service !== undefined && self.evidence === 'resource') {
       party.service = this.#names.code(owner.service);
@@ -125,7 +135,8 @@ export class CallFacts {
     this.hosts.clear();
     this.identities.clear();
     this.#peers.clear();
-    this.#owners.clear();
+    this.#parties.clear();
+    this.#owners = new WeakMap();
     this.#selves = new WeakMap();
   }
 
@@ -164,7 +175,7 @@ export class CallFacts {
   }
 }
 
-const ownersMax = 16_384;
+const partiesMax = 16_384;
 
 function jsonOf(text: string): unknown {
   try {

@@ -104,7 +104,7 @@ export class CallReader {
     sight.role = scene.self.self.role;
     sight.ownIp = scene.self.self.ip;
     sight.meshServerName = scene.hasMeshServerName;
-    sight.localPort = holds(scene.columns.upstreamLocal, row) ? -1 : scene.localPort(row);
+    sight.localPort = holds(scene.columns.upstreamLocal, row) ? -1 : scene.local.port;
     this.#judge.decide(sight);
     if (scene.options.reporter !== undefined) this.#configured(scene.options.reporter);
   }

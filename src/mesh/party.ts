@@ -10,8 +10,9 @@ export type Party = {
   readonly identity: string | undefined;
   readonly zone: string | undefined;
   readonly mesh: string | undefined;
-  readonly labels: Readonly<Record<string, string>> | undefined;
 };
+
+export type Labels = Readonly<Record<string, string>>;
 
 export const nobody: Party = {
   service: undefined,
@@ -21,7 +22,6 @@ export const nobody: Party = {
   identity: undefined,
   zone: undefined,
   mesh: undefined,
-  labels: undefined,
 };
 
 /** A party as codes of `Names`. */
@@ -76,7 +76,7 @@ export function complete(codes: PartyCodes, weaker: PartyCodes): boolean {
 
 /** The service that a workload's labels name: Istio's canonical service, whose last resort is the workload itself. */
 export function canonicalService(
-  labels: Readonly<Record<string, string>> | undefined,
+  labels: Labels | undefined,
   workload: string | undefined,
 ): string | undefined {
   return (

@@ -1,7 +1,7 @@
 // Everything that the rules look at for one row. One object for the life of a processor, pointed at row after row.
 
 import type { Batch } from '../pipeline/batch.ts';
-import { ABSENT, type Column, TEXT } from '../pipeline/column.ts';
+import { ABSENT, type Column } from '../pipeline/column.ts';
 import { viewOf } from '../pipeline/span_memo.ts';
 import { AddressBook, AddressCell } from './address_book.ts';
 import type { Call, MeshRules } from './call.ts';
@@ -190,11 +190,6 @@ export class Scene {
     key[11] = this.directName;
   }
 
-  /** The port at which downstream connected, -1 when the record does not say it. */
-  localPort(row: number): number {
-    return portAt(this.batch, this.columns.local, row);
-  }
-
   #forget(): void {
     this.peer = undefined;
     this.identity = undefined;
@@ -214,12 +209,12 @@ export class Scene {
     const { book, source, local, upstream, upstreamLocal, direct } = this;
     if (direction === 'inbound') {
       this.sourceOwner = book.owner(direct.isThere ? direct : source);
-      this.destinationOwner = book.owner(reporter === 'destination' ? local : upstream);
+      this.destinationOwner = book.listener(reporter === 'destination' ? local : upstream);
       return;
     }
     const own = upstreamLocal.isThere ? upstreamLocal : reporter === 'gateway' ? local : source;
     this.sourceOwner = direction === undefined ? undefined : book.owner(own);
-    this.destinationOwner = book.owner(upstream) ?? book.owner(local);
+    this.destinationOwner = book.listener(upstream) ?? book.listener(local);
   }
 
   #directName(row: number): number {
@@ -255,21 +250,4 @@ function verdictNumber({ direction, reporter, rule }: Verdict): number {
   const place =
     reporter === undefined ? 0 : reporter === 'source' ? 1 : reporter === 'gateway' ? 2 : 3;
   return (rule << 4) | (way << 2) | place;
-}
-
-function portAt(batch: Batch, column: Column | undefined, row: number): number {
-  if (column === undefined || column.kind[row] === ABSENT) return -1;
-  if (column.kind[row] !== TEXT) {
-    const port = /:(\d{1,5})$/.exec(batch.text(column, row) ?? '')?.[1];
-    return port === undefined ? -1 : Number(port);
-  }
-  const bytes = batch.bytes;
-  let at = column.b[row]! - 1;
-  let port = 0;
-  for (let scale = 1; at >= column.a[row]! && scale <= 10_000; at--, scale *= 10) {
-    const digit = bytes[at]! - 48;
-    if (digit < 0 || digit > 9) break;
-    port += digit * scale;
-  }
-  return bytes[at] === 58 ? port : -1;
 }

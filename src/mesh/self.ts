@@ -2,8 +2,9 @@
 
 import type { Attributes } from '../pipeline/record.ts';
 import { type NodeId, type ProxyRole, parseKumaNodeId, parseNodeId } from './node_id.ts';
-import { canonicalService, nobody, type Party } from './party.ts';
-import { isStruct, partyOfNodeMetadata } from './workload_metadata.ts';
+import { canonicalService, type Labels, nobody, type Party } from './party.ts';
+import { isStruct } from './struct.ts';
+import { labelsOf, partyOfNodeMetadata } from './workload_metadata.ts';
 import { workloadOfPod } from './workload_name.ts';
 
 export type Self = Party & {
@@ -52,7 +53,7 @@ export function selfOf(resource: Attributes): Self {
     told.workload ??
     workloadAt(resource) ??
     (node.mesh === 'kuma' || pod === undefined ? undefined : workloadOfPod(pod));
-  const labels = told.labels ?? labelsAt(resource);
+  const labels = labelsOf(metadata?.['LABELS']) ?? labelsAt(resource);
   const nodeCluster = textAt(resource, clusterKeys);
   const isKuma = node.mesh === 'kuma' || textAt(resource, ['kuma.mesh']) !== undefined;
   return {
@@ -64,7 +65,6 @@ export function selfOf(resource: Attributes): Self {
     identity: told.identity,
     zone: textAt(resource, zoneKeys),
     mesh: textAt(resource, ['kuma.mesh', 'mesh.name']) ?? node.meshName ?? told.mesh,
-    labels,
     role: isZoneProxy(metadata) ? 'zone_proxy' : (node.role ?? roleOfPod(pod, labels)),
     ip: node.ip ?? textAt(resource, ['k8s.pod.ip']),
     pod,
@@ -84,10 +84,7 @@ function nodeOf(resource: Attributes): NodeId {
   return istio.mesh === undefined ? parseKumaNodeId(id) : istio;
 }
 
-function roleOfPod(
-  pod: string | undefined,
-  labels: Readonly<Record<string, string>> | undefined,
-): ProxyRole | undefined {
+function roleOfPod(pod: string | undefined, labels: Labels | undefined): ProxyRole | undefined {
   if (labels?.['istio']?.endsWith('gateway')) return 'gateway';
   if (labels?.['gateway.istio.io/managed']?.includes('mesh')) return 'waypoint';
   if (labels?.['gateway.networking.k8s.io/gateway-name'] !== undefined) return 'gateway';
@@ -123,7 +120,7 @@ function workloadAt(resource: Attributes): string | undefined {
     : name;
 }
 
-function labelsAt(resource: Attributes): Readonly<Record<string, string>> | undefined {
+function labelsAt(resource: Attributes): Labels | undefined {
   const labels: Record<string, string> = {};
   let found = false;
   for (const key in resource) {

@@ -1,17 +1,12 @@
 // What a proxy tells about its workload: node metadata (NAME, OWNER, LABELS ...) and the peer metadata that proxies hand
 // each other (`downstream_peer`, `upstream_peer`).
 
-import { canonicalService, nobody, type Party } from './party.ts';
+import { canonicalService, type Labels, nobody, type Party } from './party.ts';
+import { isStruct, type Struct } from './struct.ts';
 import { workloadOfPod } from './workload_name.ts';
-
-type Struct = { readonly [key: string]: unknown };
 
 /** Istio's words for "nobody said". */
 const placeholders = new Set(['', 'unknown', 'Kubernetes', 'cluster.local']);
-
-export function isStruct(value: unknown): value is Struct {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
 
 /** A text that says something; Istio's placeholders count as absent. */
 function textAt(struct: Struct, ...keys: readonly string[]): string | undefined {
@@ -22,7 +17,8 @@ function textAt(struct: Struct, ...keys: readonly string[]): string | undefined 
   return undefined;
 }
 
-function labelsOf(value: unknown): Readonly<Record<string, string>> | undefined {
+/** The labels in a map; other values than text are left out. */
+export function labelsOf(value: unknown): Labels | undefined {
   if (!isStruct(value)) return undefined;
   const labels: Record<string, string> = {};
   for (const [key, label] of Object.entries(value).slice(0, 64)) {
@@ -59,7 +55,6 @@ export function partyOfNodeMetadata(metadata: Struct): Party {
         : `spiffe://${domain}/ns/${namespace}/sa/${account}`,
     zone: undefined,
     mesh: textAt(metadata, 'MESH_ID'),
-    labels,
   };
 }
 
@@ -84,7 +79,6 @@ export function partyOfPeer(value: unknown): Party {
     identity: textAt(value, 'identity'),
     zone: undefined,
     mesh: undefined,
-    labels,
   };
 }
 

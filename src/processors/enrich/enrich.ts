@@ -1,11 +1,11 @@
 // Who called whom, and how it went: mesh, direction, source, destination and severity of every record.
 
 import { z } from 'zod';
-import { emptyInventory } from '../../mesh/inventory/inventory.ts';
 import { processor } from '../../pipeline/component.ts';
 import { severityNumbers } from '../../pipeline/record.ts';
 import { Enricher } from './enricher.ts';
 import { type Group, groups } from './fields.ts';
+import { inventoryConfig, openInventory } from './inventory.ts';
 
 const groupNames: [Group, ...Group[]] = [...groups];
 const group = () => z.enum(groupNames);
@@ -48,6 +48,7 @@ const config = z.strictObject({
     .describe(
       "mesh.source.address of inbound records under Kuma's rules: `proxy`, the reporting one as Kuma prints it, or `peer`, the caller.",
     ),
+  inventory: inventoryConfig.optional().describe('Who owns which address.'),
   severity: severity.prefault({}).describe('Severity of a record by how the request went.'),
   explain: z
     .boolean()
@@ -64,10 +65,12 @@ export const enrich = processor({
   name: 'enrich',
   summary: 'Says who called whom and what went wrong: mesh, direction, source, destination.',
   config,
-  example: 'enrich:\n  mesh: prod\n  cluster: eu-1\n  leave_out: [evidence]\n',
+  example:
+    'enrich:\n  mesh: prod\n  cluster: eu-1\n  # inventory: { file: workloads.yaml }\n  leave_out: [evidence]\n',
   notes:
-    'Fields that a record already has are kept. Loses nothing; what no rule can tell stays absent.',
-  create: (settings) => {
+    'Fields that a record already has are kept. Loses nothing; what no rule can tell stays absent. The called service is the one that the cluster names; peer metadata, identities and inventory say which workload answered. Counts meshlog_inventory_failures_total and meshlog_inventory_lists_total; meshlog_inventory_addresses and meshlog_inventory_synced say how complete the inventory is.',
+  create: (settings, context) => {
+    const { inventory, stop } = openInventory(settings.inventory, context);
     const wanted = new Set(settings.add.filter((name) => !settings.leave_out.includes(name)));
     if (!settings.explain) wanted.delete('explanation');
     const enricher = new Enricher({
@@ -84,8 +87,8 @@ export const enrich = processor({
         success: severityNumbers[settings.severity.success],
       },
       wanted,
-      inventory: emptyInventory,
+      inventory,
     });
-    return { process: (batch) => enricher.process(batch) };
+    return { process: (batch) => enricher.process(batch), stop };
   },
 });
