@@ -6,7 +6,7 @@ import { loneCommand } from './format/format.ts';
 import type { Segment } from './format/grammar.ts';
 import { FieldCells } from './render/field_cells.ts';
 import { jsonText } from './render/json_text.ts';
-import { escapeJson, type Out } from './render/out.ts';
+import { type Constant, constant, escapeJson, type Out, putConstant } from './render/out.ts';
 import type { NumberStyle, Piece } from './render/piece.ts';
 import { pieceOf } from './render/piece_of.ts';
 
@@ -42,29 +42,33 @@ export function templateRenderer(
   segments: readonly Segment[],
   { omitEmpty = false, numbers = 'plain' }: TemplateOptions = {},
 ): Renderer {
-  const literals: Buffer[] = [];
+  const literals: Constant[] = [];
   const pieces: Piece[] = [];
   let literal = '';
   for (const segment of segments) {
     if (typeof segment === 'string') literal += segment;
     else {
-      literals.push(Buffer.from(literal));
+      literals.push(constant(literal));
       pieces.push(pieceOf(segment, numbers));
       literal = '';
     }
   }
-  const tail = Buffer.from(literal);
-  const missing = Buffer.from(omitEmpty ? '' : '-');
+  const tail = constant(literal);
+  const missing = constant(omitEmpty ? '' : '-');
+  let plain: (FieldCells | undefined)[] = [];
   return {
     begin: (batch) => {
       for (const piece of pieces) piece.begin(batch);
+      plain = pieces.map((piece) => piece.plain?.());
     },
     render: (row, out) => {
       for (let i = 0; i < pieces.length; i++) {
-        out.put(literals[i]!);
-        if (!pieces[i]!.text(row, out)) out.put(missing);
+        putConstant(out, literals[i]!);
+        const field = plain[i];
+        const there = field === undefined ? pieces[i]!.text(row, out) : field.write(row, out);
+        if (!there) putConstant(out, missing);
       }
-      out.put(tail);
+      putConstant(out, tail);
     },
   };
 }
@@ -102,7 +106,12 @@ export class HttpTest {
 }
 
 /** Writes a JSON value of a row; false and nothing when it is null. */
-type Node = { begin(batch: Batch): void; write(row: number, out: Out): boolean };
+type Node = {
+  begin(batch: Batch): void;
+  write(row: number, out: Out): boolean;
+  /** See Piece. */
+  plain?(): FieldCells | undefined;
+};
 
 function jsonLine(format: JsonFormat): Renderer {
   const node = compileNode(format.root, format);
@@ -128,12 +137,12 @@ function compileNode(node: JsonNode, format: JsonFormat): Node {
 }
 
 function constantNode(value: string | number | boolean | null): Node {
-  const text = Buffer.from(jsonText(value));
+  const text = constant(jsonText(value));
   return {
     begin: () => {},
     write: (_row, out) => {
       if (value === null) return false;
-      out.put(text);
+      putConstant(out, text);
       return true;
     },
   };
@@ -143,7 +152,11 @@ function templateNode(segments: readonly Segment[], format: JsonFormat): Node {
   const command = loneCommand(segments);
   if (command !== undefined) {
     const piece = pieceOf(command, format.numbers);
-    return { begin: (batch) => piece.begin(batch), write: (row, out) => piece.json(row, out) };
+    return {
+      begin: (batch) => piece.begin(batch),
+      write: (row, out) => piece.json(row, out),
+      plain: () => piece.plain?.(),
+    };
   }
   const inner = templateRenderer(segments, { omitEmpty: format.omitEmpty });
   return {
@@ -159,7 +172,7 @@ function templateNode(segments: readonly Segment[], format: JsonFormat): Node {
   };
 }
 
-const nullText = Buffer.from('null');
+const nullText = constant('null');
 
 function listNode(items: readonly Node[]): Node {
   return {
@@ -170,7 +183,7 @@ function listNode(items: readonly Node[]): Node {
       out.byte(91);
       for (let i = 0; i < items.length; i++) {
         if (i > 0) out.byte(44);
-        if (!items[i]!.write(row, out)) out.put(nullText);
+        if (!items[i]!.write(row, out)) putConstant(out, nullText);
       }
       out.byte(93);
       return true;
@@ -181,24 +194,27 @@ function listNode(items: readonly Node[]): Node {
 /** With `omitEmpty` keys without value are left out, and an object that thereby becomes empty is none. */
 function objectNode(entries: readonly (readonly [string, JsonNode])[], format: JsonFormat): Node {
   const { omitEmpty } = format;
-  const keys = entries.map(([key]) => Buffer.from(`${JSON.stringify(key)}:`));
+  const firsts = entries.map(([key]) => constant(`${JSON.stringify(key)}:`));
+  const others = entries.map(([key]) => constant(`,${JSON.stringify(key)}:`));
   const values = entries.map(([, value]) => compileNode(value, format));
+  let plain: (FieldCells | undefined)[] = [];
   return {
     begin: (batch) => {
       for (const value of values) value.begin(batch);
+      plain = values.map((value) => value.plain?.());
     },
     write: (row, out) => {
       const from = out.at;
       out.byte(123);
-      for (let i = 0; i < keys.length; i++) {
+      for (let i = 0; i < values.length; i++) {
         const before = out.at;
-        if (before > from + 1) out.byte(44);
-        out.put(keys[i]!);
-        if (values[i]!.write(row, out)) continue;
+        putConstant(out, before > from + 1 ? others[i]! : firsts[i]!);
+        const field = plain[i];
+        if (field === undefined ? values[i]!.write(row, out) : field.writeJson(row, out)) continue;
         if (omitEmpty) out.at = before;
-        else out.put(nullText);
+        else putConstant(out, nullText);
       }
-      if (omitEmpty && keys.length > 0 && out.at === from + 1) {
+      if (omitEmpty && values.length > 0 && out.at === from + 1) {
         out.at = from;
         return false;
       }

@@ -26,7 +26,7 @@ const portField = (field: string): string => field.replace(/address$/, 'port');
 export function addressPiece(field: string, mask: number | undefined): Piece {
   const address = new FieldCells(field);
   const port = new FieldCells(portField(field));
-  return stringPiece({
+  const piece = stringPiece({
     begin: (batch) => {
       address.begin(batch);
       port.begin(batch);
@@ -47,6 +47,12 @@ export function addressPiece(field: string, mask: number | undefined): Piece {
       return true;
     },
   });
+  return {
+    ...piece,
+    plain: () => (mask === undefined && port.isMissing() ? address : undefined),
+    json: (row, out) =>
+      mask === undefined && !port.has(row) ? address.writeJson(row, out) : piece.json(row, out),
+  };
 }
 
 /** The address without its port; what is no internet address stays whole. */

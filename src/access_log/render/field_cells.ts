@@ -16,7 +16,7 @@ import {
 } from '../../pipeline/column.ts';
 import type { AnyValue } from '../../pipeline/record.ts';
 import { viewOf } from '../../pipeline/span_memo.ts';
-import type { Out } from './out.ts';
+import { escapeJson, type Out } from './out.ts';
 
 /** Resource attributes that say what a field says. */
 const resourceNames: Readonly<Record<string, string>> = {
@@ -33,6 +33,7 @@ export class FieldCells {
   #batch!: Batch;
   #view!: DataView;
   #column: Column | undefined;
+  #utf8 = false;
   #fact: AnyValue | undefined;
 
   constructor(name: string) {
@@ -44,7 +45,15 @@ export class FieldCells {
     this.#batch = batch;
     this.#view = viewOf(batch.bytes);
     this.#column = batch.column(this.name);
+    this.#utf8 = batch.isUtf8;
     this.#fact = batch.attributes[this.name] ?? undefined;
+  }
+
+  /** Whether no row of the batch has it. */
+  isMissing(): boolean {
+    return (
+      this.#column === undefined && this.#fact === undefined && this.#resourceName === undefined
+    );
   }
 
   has(row: number): boolean {
@@ -78,6 +87,24 @@ export class FieldCells {
     } else if (kind === TRUE || kind === FALSE) out.text(kind === TRUE ? 'true' : 'false');
     else if (kind === DOUBLE) out.text(String(column.doubleAt(row)));
     else out.text(this.#batch.text(column, row) ?? '');
+  }
+
+  /** Writes the value as a JSON string; false and nothing when the row has none. */
+  writeJson(row: number, out: Out): boolean {
+    const column = this.#column;
+    if (column !== undefined && column.kind[row] === TEXT && this.#utf8) {
+      out.jsonSpan(this.#batch.bytes, this.#view, column.a[row]!, column.b[row]!);
+      return true;
+    }
+    const from = out.at;
+    out.byte(34);
+    if (!this.write(row, out)) {
+      out.at = from;
+      return false;
+    }
+    escapeJson(out, from + 1);
+    out.byte(34);
+    return true;
   }
 
   /** The number of the row; NaN when it has none. */

@@ -2,7 +2,7 @@
 
 import { randomUUID } from 'node:crypto';
 import type { Batch } from '../../pipeline/batch.ts';
-import { CODE, type Dictionary, INT, NUMBER } from '../../pipeline/column.ts';
+import { ABSENT, CODE, type Dictionary, INT, NUMBER } from '../../pipeline/column.ts';
 import { nanosOf } from '../fields.ts';
 import { splitFlags } from '../flag_lists.ts';
 import { longNames } from '../flags.ts';
@@ -28,11 +28,20 @@ export function textPiece(names: readonly string[], length?: number, change?: Ch
     for (let i = 0; i < fields.length; i++) if (fields[i]!.write(row, out)) return true;
     return false;
   };
+  const begin = (batch: Batch): void => {
+    for (const field of fields) field.begin(batch);
+  };
+  if (length === undefined && change === undefined) {
+    const json = (row: number, out: Out): boolean => {
+      for (let i = 0; i < fields.length; i++) if (fields[i]!.writeJson(row, out)) return true;
+      return false;
+    };
+    const plain = (): FieldCells | undefined => onlyOne(fields);
+    return { begin, text: write, json, plain };
+  }
   return stringPiece(
     {
-      begin: (batch) => {
-        for (const field of fields) field.begin(batch);
-      },
+      begin,
       text:
         change === undefined
           ? write
@@ -45,6 +54,12 @@ export function textPiece(names: readonly string[], length?: number, change?: Ch
     },
     length,
   );
+}
+
+/** The only field that the batch may have. */
+function onlyOne(fields: readonly FieldCells[]): FieldCells | undefined {
+  const there = fields.filter((field) => !field.isMissing());
+  return there.length > 1 ? undefined : (there[0] ?? fields[0]);
 }
 
 export const detailsChange: Change = (out, from) => underscores(out, from, whitespace);
@@ -212,10 +227,12 @@ export function flagsPiece(long: boolean): Piece {
   return stringPiece({
     begin: (batch) => field.begin(batch),
     text: (row, out) => {
-      const column = field.column();
-      if (column !== undefined && column.kind[row] === CODE) {
+      const kind = field.kind(row);
+      if (kind === CODE) {
+        const column = field.column()!;
         out.put(flagBytes(column.dictionary!, slot, column.a[row]!, long));
-      } else out.text(flagText(field.value(row), long));
+      } else if (kind === ABSENT && !field.has(row)) out.byte(45);
+      else out.text(flagText(field.value(row), long));
       return true;
     },
   });

@@ -6,14 +6,32 @@ import { isUtf8 } from 'node:buffer';
 /** A growing buffer: encoding/byte_writer.ts is one. */
 export type Out = {
   buffer: Buffer;
+  /** The same memory, for reading words; there is slack beyond `at`. */
+  view: DataView;
   at: number;
   reserve(count: number): void;
   byte(value: number): void;
   put(piece: Uint8Array): void;
   text(value: string): void;
   span(source: Buffer, view: DataView, start: number, end: number): void;
+  /** Valid UTF-8 as a JSON string with its quotes. */
+  jsonSpan(source: Buffer, view: DataView, start: number, end: number): void;
   digits(value: number): void;
 };
+
+/** Bytes that are written again and again, copied by words. */
+export type Constant = { readonly bytes: Buffer; readonly view: DataView; readonly length: number };
+
+export function constant(text: string): Constant {
+  const length = Buffer.byteLength(text);
+  const bytes = Buffer.alloc(length + 8);
+  bytes.write(text);
+  return { bytes, view: new DataView(bytes.buffer, bytes.byteOffset, bytes.length), length };
+}
+
+export function putConstant(out: Out, { bytes, view, length }: Constant): void {
+  if (length > 0) out.span(bytes, view, 0, length);
+}
 
 /** Cuts what was written since `from` to at most `length` bytes. */
 export function cut(out: Out, from: number, length: number | undefined): void {
@@ -52,15 +70,35 @@ const classes = Uint8Array.from({ length: 256 }, (_, byte) =>
  */
 export function escapeJson(out: Out, from: number): void {
   const { buffer, at } = out;
+  const first = firstUnusual(out, from);
+  if (first === at) return;
   let found = plain;
-  for (let i = from; i < at; i++) found |= classes[buffer[i]!]!;
-  if (found === plain) return;
+  for (let i = first; i < at; i++) found |= classes[buffer[i]!]!;
   const valid = (found & high) === 0 || isUtf8(buffer.subarray(from, at));
   if (valid && (found & special) === 0) return;
   const bytes = Uint8Array.prototype.slice.call(buffer, from, at);
   out.at = from;
   out.reserve(bytes.length * 6);
   for (const byte of bytes) putEscaped(out, byte, valid);
+}
+
+/** The first byte since `from` that is not plain ASCII, looked for four at a time. */
+function firstUnusual(out: Out, from: number): number {
+  const { buffer, view, at } = out;
+  let i = from;
+  for (; i + 4 <= at; i += 4) {
+    const word = view.getInt32(i, true);
+    const quote = word ^ 0x22222222;
+    const slash = word ^ 0x5c5c5c5c;
+    const found =
+      ((quote - 0x01010101) & ~quote) |
+      ((slash - 0x01010101) & ~slash) |
+      (word - 0x20202020) |
+      word;
+    if ((found & 0x80808080) !== 0) break;
+  }
+  while (i < at && classes[buffer[i]!] === plain) i++;
+  return i;
 }
 
 const hex = Buffer.from('0123456789abcdef');

@@ -1,6 +1,7 @@
 // The contract between operators and what puts them together: one value of a row, as text or as JSON.
 
 import type { Batch } from '../../pipeline/batch.ts';
+import type { FieldCells } from './field_cells.ts';
 import { envoyNumber } from './number_text.ts';
 import { cut, escapeJson, type Out } from './out.ts';
 
@@ -11,8 +12,11 @@ export type Piece = {
   text(row: number, out: Out): boolean;
   /** Writes the value as JSON; false and nothing when it is null. */
   json(row: number, out: Out): boolean;
-  /** Whether JSON gets a number, as long as numbers are asked for in Envoy's spelling. */
-  readonly numeric: boolean;
+  /**
+   * The field whose text is all that there is to print for the batch at hand, if that is so: asking it directly is what
+   * makes rendering fast.
+   */
+  plain?(): FieldCells | undefined;
 };
 
 /** How numbers are spelled in JSON. */
@@ -36,7 +40,6 @@ export function stringPiece({ begin, text }: Body, length?: number): Piece {
         };
   return {
     begin,
-    numeric: false,
     text: short,
     json: (row, out) => {
       const from = out.at;
@@ -52,6 +55,17 @@ export function stringPiece({ begin, text }: Body, length?: number): Piece {
   };
 }
 
+/** Whether the digits written since `from` are longer than Envoy's spelling with an exponent. */
+function hasExponent(out: Out, from: number): boolean {
+  const { buffer, at } = out;
+  // Up to five digits never are; a double does not tell the sixteenth.
+  if (at - from <= 5) return false;
+  if (at - from > 15) return true;
+  let zeros = 0;
+  while (buffer[at - 1 - zeros] === 48) zeros++;
+  return zeros > 5 || at - from - zeros === 1;
+}
+
 type NumberBody = {
   readonly begin: (batch: Batch) => void;
   /** NaN: there is none. */
@@ -64,9 +78,8 @@ type NumberBody = {
 export function numberPiece({ begin, number, digits }: NumberBody, style: NumberStyle): Piece {
   const put = (row: number, out: Out, json: boolean): boolean => {
     const from = out.at;
-    // Five digits are never longer than an exponent.
     if (digits?.(row, out) === true) {
-      if (!json || style === 'plain' || out.at - from <= 5) return true;
+      if (!json || style === 'plain' || !hasExponent(out, from)) return true;
       out.at = from;
     }
     const value = number(row);
@@ -78,7 +91,6 @@ export function numberPiece({ begin, number, digits }: NumberBody, style: Number
   };
   return {
     begin,
-    numeric: true,
     text: (row, out) => put(row, out, false),
     json: (row, out) => put(row, out, true),
   };

@@ -28,7 +28,6 @@ function structPiece({ begin, value }: Source, { length, quoted, cutsJson }: Spe
     found === undefined || found === null;
   return {
     begin,
-    numeric: false,
     text: (row, out) => {
       const found = value(row);
       if (isNothing(found)) return false;
@@ -171,7 +170,6 @@ export function coalescePiece(pieces: readonly Piece[], length: number | undefin
     begin: (batch) => {
       for (const piece of pieces) piece.begin(batch);
     },
-    numeric: false,
     text: first,
     json: (row, out) => {
       const from = out.at;
