@@ -15,8 +15,8 @@ import {
 import type { AnyValue } from '../../pipeline/record.ts';
 import { parsedTime, parseTime } from '../../pipeline/time.ts';
 
-/** The part of a text that counts: `path` and `query` of a URL, the `first` of several, the `port` of an address. */
-export type Cut = 'all' | 'path' | 'query' | 'first' | 'port';
+/** The part of a text that counts: `path` and `query` of a URL, the `first` of several, `host` and `port` of an address. */
+export type Cut = 'all' | 'path' | 'query' | 'first' | 'host' | 'port';
 
 /** Where a value may stand, in the order of preference. `record`: a record field, no attribute. */
 export type Source = {
@@ -185,8 +185,21 @@ export class FieldReader {
       this.start = Math.min(end, find(bytes, start, end, 63) + 1);
       this.end = find(bytes, this.start, end, 35);
     } else if (cut === 'first') this.end = find(bytes, start, end, 44);
+    else if (cut === 'host') this.#narrowToHost();
     else if (cut === 'port') return this.#narrowToPort();
     return true;
+  }
+
+  /** Without port and brackets. */
+  #narrowToHost(): void {
+    const { start, end } = this;
+    if (this.#narrowToPort()) this.end = this.start - 1;
+    this.start = start;
+    if (this.end - start >= 2 && this.bytes[start] === 91 && this.bytes[this.end - 1] === 93) {
+      this.start++;
+      this.end--;
+    }
+    if (this.end < this.start) this.end = end;
   }
 
   /** `1.2.3.4:80`, `[::1]:80`; an IPv6 address without brackets has no port. */
