@@ -13,14 +13,19 @@ import { pieceOf } from './render/piece_of.ts';
 /** Prints rows. One instance per caller: `begin` turns it to a batch. */
 export type Renderer = {
   begin(batch: Batch): void;
-  /** Writes the row; a line ends with exactly one newline. */
   render(row: number, out: Out): void;
 };
 
+type RendererOptions = {
+  /** Whether what is rendered ends with exactly one newline (the default), or with what the format has. */
+  readonly newline?: boolean;
+};
+
 /** A renderer of lines. Throws FormatError for an expression in it that cannot be compiled. */
-export function compileRenderer(format: Format): Renderer {
-  if (format.kind === 'pair') return pairRenderer(format);
+export function compileRenderer(format: Format, options: RendererOptions = {}): Renderer {
+  if (format.kind === 'pair') return pairRenderer(format, options);
   const inner = format.kind === 'text' ? textLine(format) : jsonLine(format);
+  if (options.newline === false) return inner;
   return {
     begin: inner.begin,
     render: (row, out) => {
@@ -74,9 +79,12 @@ export function templateRenderer(
 }
 
 /** HTTP and TCP by what the row has: a method, a protocol or a status is HTTP. */
-function pairRenderer({ http, tcp }: Extract<Format, { kind: 'pair' }>): Renderer {
-  const ofHttp = compileRenderer(http);
-  const ofTcp = compileRenderer(tcp);
+function pairRenderer(
+  { http, tcp }: Extract<Format, { kind: 'pair' }>,
+  options: RendererOptions,
+): Renderer {
+  const ofHttp = compileRenderer(http, options);
+  const ofTcp = compileRenderer(tcp, options);
   const isHttp = new HttpTest();
   return {
     begin: (batch) => {

@@ -1,6 +1,7 @@
 // Format strings taken apart: text and command operators, as Envoy reads them (envoy.md's grammar is Envoy's own
 // recogniser). What Kuma says about a bad format is in kuma_words.ts.
 
+import { didYouMean } from '../../config/words.ts';
 import { type Operator, operators } from '../operators.ts';
 import { type Arguments, readArguments } from './arguments.ts';
 import { FormatError } from './format_error.ts';
@@ -75,7 +76,8 @@ function commandAt(text: string, position: number, dialect: Dialect): Command {
   } catch (error) {
     if (!(error instanceof FormatError)) throw error;
     const words = { text, position, name, params, length, whole, envoys: error.message };
-    throw new FormatError(dialect === 'kuma' ? kumaWords(words) : error.message, position);
+    const message = dialect === 'kuma' ? kumaWords(words) : error.message;
+    throw new FormatError(message, position, error.hint);
   }
 }
 
@@ -87,7 +89,10 @@ function understand(
   position: number,
 ): Command {
   const operator = operators.get(name);
-  if (operator === undefined) throw new FormatError(`Not supported field in StreamInfo: ${name}`);
+  if (operator === undefined) {
+    const hint = didYouMean(name, operators.keys());
+    throw new FormatError(`Not supported field in StreamInfo: ${name}`, position, hint);
+  }
   const length = lengthText === undefined ? undefined : Number(lengthText);
   if (length !== undefined && !Number.isSafeInteger(length)) {
     throw new FormatError(`Length must be an integer, given: ${lengthText}`);

@@ -9,5 +9,5 @@ export type Problem = { readonly path: Path; readonly message: string };
 /** A mistake in a format string, with the place in it. */
 export function problemOf(error: FormatError, path: Path): Problem {
   const where = error.position === undefined ? '' : ` (at character ${error.position + 1})`;
-  return { path, message: `${error.message}${where}` };
+  return { path, message: `${error.message}${error.hint}${where}` };
 }

@@ -28,8 +28,9 @@ export function timePiece({ operator, args }: Command): Piece {
       if (cell !== undefined && cell.kind[row] === TEXT) {
         const start = cell.a[row]!;
         const end = cell.b[row]!;
-        if (format.isDefault && isDefaultTime(batch.bytes, start, end)) {
-          out.span(batch.bytes, view, start, end);
+        if (format.isDefault && isUtcTime(batch.bytes, start, end)) {
+          out.span(batch.bytes, view, start, start + 23);
+          out.byte(90);
           return true;
         }
         if (parseTime(batch.bytes, start, end)) {
@@ -57,15 +58,12 @@ export function timePiece({ operator, args }: Command): Piece {
 const timeCell = (column: Column | undefined, row: number): boolean =>
   column !== undefined && (column.kind[row] === TEXT || column.kind[row] === INT);
 
-/** `2026-08-21T10:00:00.123Z`, checked where a time of another length or zone would differ. */
-function isDefaultTime(bytes: Uint8Array, start: number, end: number): boolean {
-  return (
-    end - start === 24 &&
-    bytes[start + 4] === 45 &&
-    bytes[start + 10] === 84 &&
-    bytes[start + 19] === 46 &&
-    bytes[start + 23] === 90
-  );
+/** `2026-08-21T10:00:00.123Z`, perhaps with more digits. */
+function isUtcTime(bytes: Uint8Array, start: number, end: number): boolean {
+  if (end - start < 24 || bytes[start + 4] !== 45 || bytes[start + 10] !== 84) return false;
+  if (bytes[start + 19] !== 46 || bytes[end - 1] !== 90) return false;
+  for (let i = start + 20; i < end - 1; i++) if (bytes[i]! < 48 || bytes[i]! > 57) return false;
+  return true;
 }
 
 const parts = { seconds: 0, nanos: 0 };
