@@ -95,6 +95,8 @@ export class Batch {
   readonly #recordColumns: Column[] = [];
   /** False: the bytes belong to somebody else and do not go to the pool on release. */
   ownsBytes = true;
+  /** Somebody may look at it for longer than its receiver lives: nothing of it goes back to a pool. */
+  abandoned = false;
 
   /** A batch of at most `rows` rows over `bytes`; the receiver fills rowStart, rowEnd, then calls `filled`. */
   constructor(bytes: Buffer, length: number, rows: number) {
@@ -251,12 +253,14 @@ export class Batch {
     fork.resourceOf = parent.resourceOf;
     fork.attributes = parent.attributes;
     fork.held = parent.held.slice();
+    this.#utf8 = parent.#utf8;
     this.#parent = parent;
     return this;
   }
 
   /** Gives bytes and columns back to their pools. The batch must not be used afterwards. */
   release(): void {
+    if (this.abandoned) return;
     for (const column of this.#recordColumns) {
       if (!this.columns.includes(column)) giveColumn(column);
     }
@@ -270,6 +274,11 @@ export class Batch {
   /** Bytes of memory that the batch keeps alive, roughly. */
   get footprint(): number {
     return this.bytes.length + (this.columns.length + 3) * this.capacity * 9;
+  }
+
+  /** Says that every text cell is valid UTF-8 although the bytes as a whole are not: decoders of binary messages. */
+  claimUtf8(): void {
+    this.#utf8 = true;
   }
 
   /** Whether all source bytes are valid UTF-8. When not, TEXT cells have to be checked one by one. */
