@@ -7,7 +7,7 @@ import { CellMemo } from './cell_memo.ts';
 import { type ClusterName, parseClusterName, parseServerName } from './cluster_name.ts';
 import { type HostName, parseHost } from './host_name.ts';
 import type { Inventory } from './inventory/inventory.ts';
-import type { Names } from './names.ts';
+import { type Names, NO_NAME } from './names.ts';
 import { complete, nobody, type Party, type PartyCodes, partyCodes } from './party.ts';
 import { type Self, selfOf } from './self.ts';
 import { partyOfSpiffe } from './spiffe.ts';
@@ -39,6 +39,7 @@ export type SelfFacts = Fact & {
   readonly party: PartyCodes;
   readonly zone: number;
   readonly meshName: number;
+  readonly meshId: number;
   /** The inventory's generation that took part in it. */
   readonly generation: number;
 };
@@ -53,6 +54,8 @@ export class CallFacts {
   readonly noCluster: ClusterFacts;
   readonly #names: Names;
   readonly #inventory: Inventory;
+  /** Of proxies whose stream does not say it. */
+  readonly #cluster: string | undefined;
   readonly #peers: CellMemo<PartyFacts>;
   #selves = new WeakMap<Attributes, SelfFacts>();
   /** Parties by content: replicas of one workload are one fact. */
@@ -60,8 +63,9 @@ export class CallFacts {
   #owners = new WeakMap<Party, PartyFacts>();
   #ids = 1;
 
-  constructor(names: Names, inventory: Inventory) {
+  constructor(names: Names, inventory: Inventory, cluster: string | undefined) {
     this.#names = names;
+    this.#cluster = cluster;
     this.#inventory = inventory;
     this.clusters = new CellMemo((text) => this.#clusterFacts(parseClusterName(text)));
     this.serverNames = new CellMemo((text) => this.#clusterFacts(parseServerName(text)));
@@ -116,12 +120,14 @@ export class CallFacts {
       party.service = this.#names.code(owner.service);
     }
     if (owner !== undefined) complete(party, partyCodes(this.#names, owner));
+    if (party.cluster === NO_NAME) party.cluster = this.#names.code(this.#cluster);
     const facts = {
       id: this.#ids++,
       self,
       party,
       zone: this.#names.code(self.zone ?? owner?.zone),
       meshName: this.#names.code(self.mesh ?? owner?.mesh),
+      meshId: this.#names.code(self.meshId),
       generation: this.#inventory.generation,
     };
     this.#selves.set(resource, facts);

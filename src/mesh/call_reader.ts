@@ -27,6 +27,7 @@ export class CallReader {
     this.#calls = new CallMemo(scene.key.length);
     this.#sight = {
       direction: undefined,
+      isSaid: false,
       purpose: 'unknown',
       clusterPort: -1,
       role: undefined,
@@ -99,6 +100,7 @@ export class CallReader {
     const sight = this.#sight;
     const { name, port } = scene.cluster;
     sight.direction = name.direction ?? this.#said(row);
+    sight.isSaid = name.direction === undefined;
     sight.purpose = name.purpose;
     sight.clusterPort = port;
     sight.role = scene.self.self.role;

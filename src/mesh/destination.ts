@@ -1,15 +1,16 @@
 // Who was called.
 
 import { type Call, partyRules } from './call.ts';
-import type { ClusterFacts } from './call_facts.ts';
+import type { ClusterFacts, HostFacts } from './call_facts.ts';
 import { NO_NAME } from './names.ts';
-import { type Scene, take } from './scene.ts';
+import { type Scene, take, takeIdentity } from './scene.ts';
 
 const rules = partyRules;
 
 export function nameDestination(scene: Scene, call: Call): void {
   if (scene.cluster.name.purpose === 'own') return;
   if (scene.saidDestination !== undefined) takeCluster(call, scene.saidDestination, rules.record);
+  if (scene.saidHost !== undefined) takeHost(scene, call, scene.saidHost, rules.record);
   takeCluster(call, scene.cluster, rules.cluster_name);
   if (call.direction === 'inbound') inbound(scene, call);
   else outbound(scene, call);
@@ -22,11 +23,11 @@ export function nameDestination(scene: Scene, call: Call): void {
 function outbound(scene: Scene, call: Call): void {
   const { destination } = call;
   take(call, destination, scene.peer?.party, rules.peer_metadata);
-  take(call, destination, scene.identity?.party, rules.spiffe);
+  takeIdentity(call, destination, scene.identity);
   if (destination.service === NO_NAME && scene.serverName !== undefined) {
     takeCluster(call, scene.serverName, rules.server_name);
   }
-  if (destination.service === NO_NAME) takeHost(scene, call, 'any');
+  if (destination.service === NO_NAME) takeHost(scene, call, scene.host, rules.authority);
   take(call, destination, scene.destinationOwner?.party, rules.inventory);
   if (destination.service === NO_NAME) nameless(scene, call);
 }
@@ -38,13 +39,17 @@ function inbound(scene: Scene, call: Call): void {
   if (destination.service === NO_NAME && scene.serverName !== undefined) {
     takeCluster(call, scene.serverName, rules.server_name);
   }
-  if (destination.service === NO_NAME) takeHost(scene, call, 'mesh');
+  const { host } = scene;
+  // Names of the outside world do not say which of the mesh's services it is, so what is known of the proxy goes first.
+  if (destination.service === NO_NAME && host?.name.kind !== 'dotted') {
+    takeHost(scene, call, host, rules.authority);
+  }
   // A waypoint stands before the workload and is not it.
   if (call.reporter === 'destination') {
     take(call, destination, self.party, rules[self.self.evidence ?? 'inventory']);
   }
   take(call, destination, scene.destinationOwner?.party, rules.inventory);
-  if (destination.service === NO_NAME) takeHost(scene, call, 'any');
+  if (destination.service === NO_NAME) takeHost(scene, call, host, rules.authority);
   if (call.port < 0) call.port = scene.cluster.port;
 }
 
@@ -58,12 +63,9 @@ function takeCluster(call: Call, cluster: ClusterFacts, rule: number): void {
   if (call.port < 0 && isOfService) call.port = cluster.port;
 }
 
-/** `mesh`: only a name that some service of the mesh can have; names of the outside world do not say which it is. */
-function takeHost(scene: Scene, call: Call, which: 'mesh' | 'any'): void {
-  const { host } = scene;
+function takeHost(scene: Scene, call: Call, host: HostFacts | undefined, rule: number): void {
   if (host === undefined || host.name.kind === 'none' || host.name.kind === 'ip') return;
-  if (which === 'mesh' && host.name.kind === 'dotted') return;
-  take(call, call.destination, host.party, rules.authority);
+  take(call, call.destination, host.party, rule);
   if (call.host === NO_NAME) call.host = host.host;
   if (call.port < 0) call.port = host.port;
   // A short name is meant in the caller's namespace, which on the way in mostly is the workload's own.

@@ -9,6 +9,8 @@ export type Reporter = 'source' | 'destination' | 'gateway';
 /** What the rules look at. Reused for every row. */
 export type Sight = {
   direction: Direction | undefined;
+  /** Whether the record itself says the direction, and not the cluster's name. */
+  isSaid: boolean;
   purpose: ClusterPurpose;
   /** -1: none, as with every port here. */
   clusterPort: number;
@@ -34,6 +36,7 @@ export const reporterRules = {
   seen_before: 4,
   port: 5,
   configured: 6,
+  record: 7,
 } as const;
 
 /** The verdict. Reused for every row. */
@@ -62,7 +65,7 @@ export class Judge {
     } else if (sight.direction === 'outbound') this.#outbound(sight);
     else if (sight.direction === 'inbound') {
       const isWaypoint = sight.role === 'waypoint';
-      this.#say('inbound', isWaypoint ? 'gateway' : 'destination', reporterRules.cluster_name);
+      this.#say('inbound', isWaypoint ? 'gateway' : 'destination', named(sight));
     } else this.#unnamed(sight);
   }
 
@@ -80,7 +83,7 @@ export class Judge {
       (book.role(local) === 'gateway' ? 'gateway' : undefined);
     if (seen !== undefined) return this.#seen(seen);
     if (sight.clusterPort < 0 || sight.localPort < 0 || upstreamLocal.isThere) {
-      return this.#say('outbound', 'source', reporterRules.cluster_name);
+      return this.#say('outbound', 'source', named(sight));
     }
     // Nothing was sent upstream. A sidecar is reached at the service's port, a gateway at its own.
     const isSidecar = sight.localPort === sight.clusterPort;
@@ -135,4 +138,9 @@ export class Judge {
     this.verdict.reporter = reporter;
     this.verdict.rule = rule;
   }
+}
+
+/** The rule when nothing but the direction is known. */
+function named(sight: Sight): number {
+  return sight.isSaid ? reporterRules.record : reporterRules.cluster_name;
 }

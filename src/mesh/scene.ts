@@ -4,7 +4,7 @@ import type { Batch } from '../pipeline/batch.ts';
 import { ABSENT, type Column } from '../pipeline/column.ts';
 import { viewOf } from '../pipeline/span_memo.ts';
 import { AddressBook, AddressCell } from './address_book.ts';
-import type { Call, MeshRules } from './call.ts';
+import { type Call, type MeshRules, partyRules } from './call.ts';
 import {
   CallFacts,
   type ClusterFacts,
@@ -21,6 +21,8 @@ export type CallOptions = {
   readonly names: Names;
   readonly inventory: Inventory;
   readonly rules: MeshRules;
+  /** Cluster of proxies whose stream does not say it. */
+  readonly cluster: string | undefined;
   /** Given by the user: every record was reported from there. */
   readonly reporter: Reporter | undefined;
   /** Whose address an inbound record of Kuma's shows as the source: Kuma itself prints the proxy's own. */
@@ -41,10 +43,11 @@ class Columns {
   readonly upstreamSan: Column | undefined;
   readonly downstreamPeer: Column | undefined;
   readonly upstreamPeer: Column | undefined;
-  /** What the record itself brings along: Kuma's formats print these. */
+  /** What the record itself brings along, as Kuma's formats and ztunnel print it. */
   readonly saidDirection: Column | undefined;
   readonly saidSource: Column | undefined;
   readonly saidDestination: Column | undefined;
+  readonly saidHost: Column | undefined;
 
   constructor(batch: Batch) {
     const state = (peer: string) =>
@@ -65,12 +68,13 @@ class Columns {
     this.saidDirection = batch.column('mesh.direction');
     this.saidSource = batch.column('mesh.source.service');
     this.saidDestination = batch.column('mesh.destination.service');
+    this.saidHost = batch.column('mesh.destination.host');
   }
 }
 
 /** Facts in a key: those that most records have, and those that only some meshes and formats bring. */
 const commonFacts = 5;
-const allFacts = 12;
+const allFacts = 13;
 
 export class Scene {
   readonly options: CallOptions;
@@ -103,6 +107,7 @@ export class Scene {
   identity: PartyFacts | undefined = undefined;
   saidSource: ClusterFacts | undefined = undefined;
   saidDestination: ClusterFacts | undefined = undefined;
+  saidHost: HostFacts | undefined = undefined;
   sourceOwner: PartyFacts | undefined = undefined;
   destinationOwner: PartyFacts | undefined = undefined;
   /** Of Kuma's direct access: the name of the address that was asked for. */
@@ -110,7 +115,7 @@ export class Scene {
 
   constructor(options: CallOptions) {
     this.options = options;
-    this.facts = new CallFacts(options.names, options.inventory);
+    this.facts = new CallFacts(options.names, options.inventory, options.cluster);
     this.book = new AddressBook(this.facts, options.inventory);
     this.cluster = this.facts.noCluster;
   }
@@ -133,7 +138,7 @@ export class Scene {
     this.self = this.facts.self(batch.resource);
     const { peerSan, upstreamSan, downstreamPeer, upstreamPeer } = columns;
     const more = [peerSan, upstreamSan, downstreamPeer, upstreamPeer];
-    const said = [columns.saidSource, columns.saidDestination];
+    const said = [columns.saidSource, columns.saidDestination, columns.saidHost];
     this.#hasMore =
       this.options.inventory.isUsed || [...more, ...said].some((column) => column !== undefined);
     this.#forget();
@@ -179,6 +184,8 @@ export class Scene {
     this.identity = sans && facts.identities.at(batch, view, sans, row);
     this.saidSource = this.#said(columns.saidSource, row);
     this.saidDestination = this.#said(columns.saidDestination, row);
+    const said = columns.saidHost;
+    this.saidHost = said && facts.hosts.at(batch, view, said, row);
     if (this.options.inventory.isUsed) this.#owners(verdict);
     this.directName = cluster.name.purpose === 'direct' ? this.#directName(row) : NO_NAME;
     key[5] = this.peer?.id ?? 0;
@@ -188,6 +195,7 @@ export class Scene {
     key[9] = this.sourceOwner?.id ?? 0;
     key[10] = this.destinationOwner?.id ?? 0;
     key[11] = this.directName;
+    key[12] = this.saidHost?.id ?? 0;
   }
 
   #forget(): void {
@@ -195,6 +203,7 @@ export class Scene {
     this.identity = undefined;
     this.saidSource = undefined;
     this.saidDestination = undefined;
+    this.saidHost = undefined;
     this.sourceOwner = undefined;
     this.destinationOwner = undefined;
     this.directName = NO_NAME;
@@ -239,6 +248,17 @@ export function take(
   if (weaker === undefined || !complete(party, weaker)) return;
   if (party === call.source) call.sourceRule = rule;
   else call.destinationRule = rule;
+}
+
+/** A certificate's identity is a fact, even where the rest of it is about somebody in another namespace. */
+export function takeIdentity(
+  call: Call,
+  party: PartyCodes,
+  identity: PartyFacts | undefined,
+): void {
+  if (identity === undefined) return;
+  if (party.identity === NO_NAME) party.identity = identity.party.identity;
+  take(call, party, identity.party, partyRules.spiffe);
 }
 
 export function holds(column: Column | undefined, row: number): boolean {

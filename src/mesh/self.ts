@@ -11,6 +11,8 @@ export type Self = Party & {
   readonly role: ProxyRole | undefined;
   readonly ip: string | undefined;
   readonly pod: string | undefined;
+  /** Istio's MESH_ID, which mostly is a default that nobody chose: the configuration goes before it. */
+  readonly meshId: string | undefined;
   readonly rules: 'istio' | 'kuma' | undefined;
   /** What said so: the node of a stream, or what is known of the log file's pod. */
   readonly evidence: 'node' | 'resource' | undefined;
@@ -21,6 +23,7 @@ export const unknownSelf: Self = {
   role: undefined,
   ip: undefined,
   pod: undefined,
+  meshId: undefined,
   rules: undefined,
   evidence: undefined,
 };
@@ -64,7 +67,8 @@ export function selfOf(resource: Attributes): Self {
     cluster: told.cluster ?? textAt(resource, ['k8s.cluster.name']),
     identity: told.identity,
     zone: textAt(resource, zoneKeys),
-    mesh: textAt(resource, ['kuma.mesh', 'mesh.name']) ?? node.meshName ?? told.mesh,
+    mesh: textAt(resource, ['kuma.mesh', 'mesh.name']) ?? node.meshName,
+    meshId: told.mesh,
     role: isZoneProxy(metadata) ? 'zone_proxy' : (node.role ?? roleOfPod(pod, labels)),
     ip: node.ip ?? textAt(resource, ['k8s.pod.ip']),
     pod,

@@ -2,7 +2,7 @@
 
 import { type Call, partyRules } from './call.ts';
 import { NO_NAME } from './names.ts';
-import { type Scene, take } from './scene.ts';
+import { type Scene, take, takeIdentity } from './scene.ts';
 
 const rules = partyRules;
 
@@ -18,7 +18,7 @@ export function nameSource(scene: Scene, call: Call): void {
     take(call, source, self.party, rules[self.self.evidence ?? 'inventory']);
   } else if (call.direction === 'inbound') {
     take(call, source, scene.peer?.party, rules.peer_metadata);
-    take(call, source, scene.identity?.party, rules.spiffe);
+    takeIdentity(call, source, scene.identity);
   }
   take(call, source, scene.sourceOwner?.party, rules.inventory);
   if (source.service === NO_NAME && call.isKuma) kumaUnknown(scene, call);

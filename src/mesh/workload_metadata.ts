@@ -41,30 +41,38 @@ export function partyOfNodeMetadata(metadata: Struct): Party {
     workloadOfOwner(textAt(metadata, 'OWNER')) ??
     (pod === undefined ? undefined : workloadOfPod(pod));
   const labels = labelsOf(metadata['LABELS']);
-  const account = textAt(metadata, 'SERVICE_ACCOUNT');
   const namespace = textAt(metadata, 'NAMESPACE', 'CONFIG_NAMESPACE');
-  const domain = textAt(metadata, 'TRUST_DOMAIN') ?? 'cluster.local';
   return {
     service: textAt(metadata, 'CANONICAL_SERVICE') ?? canonicalService(labels, workload),
     workload,
     namespace,
     cluster: textAt(metadata, 'GLOO_MESH_CLUSTER_NAME', 'CLUSTER_ID'),
-    identity:
-      account === undefined || namespace === undefined
-        ? undefined
-        : `spiffe://${domain}/ns/${namespace}/sa/${account}`,
+    identity: identityOf(metadata, namespace),
     zone: undefined,
     mesh: textAt(metadata, 'MESH_ID'),
   };
 }
 
+/** The SPIFFE id that a proxy states, or that follows from its service account. */
+function identityOf(metadata: Struct, namespace: string | undefined): string | undefined {
+  const stated = textAt(metadata, 'IDENTITY');
+  if (stated !== undefined) return stated.includes('://') ? stated : `spiffe://${stated}`;
+  const account = textAt(metadata, 'SERVICE_ACCOUNT');
+  if (account === undefined || namespace === undefined) return undefined;
+  const domain = textAt(metadata, 'TRUST_DOMAIN') ?? 'cluster.local';
+  return `spiffe://${domain}/ns/${namespace}/sa/${account}`;
+}
+
 /** Peer metadata: the struct that Istio puts into filter state, in lower-case or node metadata's words. */
 export function partyOfPeer(value: unknown): Party {
   if (!isStruct(value)) return nobody;
-  const inner = value['fields'] ?? value['value'];
-  if (isStruct(inner) && value['NAME'] === undefined && value['workload'] === undefined) {
-    return partyOfPeer(isStruct(value['fields']) ? plainStruct(inner) : inner);
-  }
+  // Proto-JSON wraps an Any's struct into `value`, generic decoders write a struct as `fields`.
+  const wrapped = isStruct(value['value']) ? value['value'] : value;
+  const fields = wrapped['fields'];
+  return partyOfStruct(isStruct(fields) ? plainStruct(fields) : wrapped);
+}
+
+function partyOfStruct(value: Struct): Party {
   if (textAt(value, 'NAMESPACE', 'NAME', 'WORKLOAD_NAME', 'OWNER') !== undefined) {
     return partyOfNodeMetadata(value);
   }

@@ -30,7 +30,9 @@ const config = z.strictObject({
     .string()
     .min(1)
     .optional()
-    .describe('Cluster of records whose stream does not name one.'),
+    .describe(
+      'Cluster of proxies whose stream does not name one, and of what the Kubernetes API says.',
+    ),
   zone: z.string().min(1).optional().describe('Zone of records whose stream does not name one.'),
   rules: z
     .enum(['auto', 'istio', 'kuma'])
@@ -70,7 +72,7 @@ export const enrich = processor({
   notes:
     'Fields that a record already has are kept. Loses nothing; what no rule can tell stays absent. The called service is the one that the cluster names; peer metadata, identities and inventory say which workload answered. Counts meshlog_inventory_failures_total and meshlog_inventory_lists_total; meshlog_inventory_addresses and meshlog_inventory_synced say how complete the inventory is.',
   create: (settings, context) => {
-    const { inventory, stop } = openInventory(settings.inventory, context);
+    const { inventory, stop } = openInventory(settings.inventory, context, settings.cluster);
     const wanted = new Set(settings.add.filter((name) => !settings.leave_out.includes(name)));
     if (!settings.explain) wanted.delete('explanation');
     const enricher = new Enricher({

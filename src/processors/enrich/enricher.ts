@@ -15,7 +15,6 @@ import { inOrder, Output } from './outputs.ts';
 export type EnricherOptions = Omit<CallOptions, 'names'> & {
   /** For records whose stream does not say it. */
   readonly mesh: string | undefined;
-  readonly cluster: string | undefined;
   readonly zone: string | undefined;
   readonly severities: Severities;
   readonly wanted: ReadonlySet<Group>;
@@ -122,14 +121,13 @@ export class Enricher {
 
   /** The codes of an answer by index in `callFields`, NO_NAME for those that it does not set. */
   #codesOf(call: Call): Int32Array {
-    const { mesh, cluster, zone } = this.#options;
+    const { mesh, zone } = this.#options;
     const parts = {
       call,
       self: this.#calls.self,
       names: this.#names,
       evidence: this.#evidence,
       mesh,
-      cluster,
       zone,
     };
     return Int32Array.from(callFields, ([, , codeOf]) => codeOf(parts));

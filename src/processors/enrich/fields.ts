@@ -27,7 +27,6 @@ export type AnswerParts = {
   readonly evidence: Evidence;
   /** What the configuration says for records whose stream does not. */
   readonly mesh: string | undefined;
-  readonly cluster: string | undefined;
   readonly zone: string | undefined;
 };
 
@@ -39,8 +38,9 @@ const either = (code: number, names: Names, otherwise: string | undefined): numb
 /** Fields that rows with the same answer have in common, in the order in which they are exported. */
 // biome-ignore format: a table reads best with one row a line.
 export const callFields: readonly CallField[] = [
-  ['mesh', 'mesh.name', ({ call, names, mesh }) => either(call.meshName, names, mesh)],
-  ['mesh', 'mesh.cluster', ({ self, names, cluster }) => either(self.party.cluster, names, cluster)],
+  ['mesh', 'mesh.name', ({ call, self, names, mesh }) =>
+    either(call.meshName, names, mesh ?? names.text(self.meshId))],
+  ['mesh', 'mesh.cluster', ({ self }) => self.party.cluster],
   ['mesh', 'mesh.zone', ({ call, names, zone }) => either(call.zone, names, zone)],
   ['proxy', 'mesh.workload', ({ self }) => self.party.workload],
   ['proxy', 'mesh.namespace', ({ self }) => self.party.namespace],

@@ -24,10 +24,6 @@ const kubernetes = z.strictObject({
     .string()
     .optional()
     .describe('CA of the API, PEM; absent: the service account of the pod.'),
-  cluster: z
-    .string()
-    .optional()
-    .describe('Name of the cluster that its workloads are said to be in.'),
   node: z
     .string()
     .min(1)
@@ -66,12 +62,13 @@ export type OpenInventory = { readonly inventory: Inventory; stop(): Promise<voi
 export function openInventory(
   config: InventoryConfig | undefined,
   context: Context,
+  cluster: string | undefined,
 ): OpenInventory {
   if (config === undefined) return { inventory: emptyInventory, stop: async () => {} };
   const store = new OwnerStore(config.grace);
   const files = openFiles(config, store, context);
   const api = config.kubernetes && new KubernetesApi(apiOptions(config.kubernetes));
-  const watches = api === undefined ? [] : openWatches(config, store, { api, context });
+  const watches = api === undefined ? [] : openWatches(config, store, { api, context, cluster });
   const removeGauges = gauges(store, watches, context);
   const expiry = setInterval(() => store.expire(context.now()), Math.max(1000, config.grace / 4));
   expiry.unref();
@@ -104,10 +101,12 @@ function openFiles(config: InventoryConfig, store: OwnerStore, context: Context)
   return files;
 }
 
+type Watching = { api: KubernetesApi; context: Context; cluster: string | undefined };
+
 function openWatches(
   config: InventoryConfig,
   store: OwnerStore,
-  { api, context }: { api: KubernetesApi; context: Context },
+  { api, context, cluster }: Watching,
 ): KubernetesSource[] {
   const settings = config.kubernetes;
   if (settings === undefined) return [];
@@ -124,7 +123,7 @@ function openWatches(
         lists,
         log: context.log,
         failures: failureCounter(context, 'kubernetes'),
-        cluster: settings.cluster,
+        cluster,
         node: settings.node,
         now: () => context.now(),
         random: () => context.random(),

@@ -32,7 +32,11 @@ afterEach(async () => {
   await api.stop();
 });
 
-function follow(settings: object = {}, rest: object = {}): OpenInventory['inventory'] {
+function follow(
+  settings: object = {},
+  rest: object = {},
+  cluster?: string,
+): OpenInventory['inventory'] {
   const token = join(mkdtempSync(join(tmpdir(), 'token-')), 'token');
   writeFileSync(token, `${api.token}\n`);
   const kubernetes = {
@@ -42,7 +46,7 @@ function follow(settings: object = {}, rest: object = {}): OpenInventory['invent
     retry_max: '20ms',
     ...settings,
   };
-  open = openInventory(inventoryConfig.parse({ kubernetes, ...rest }), context);
+  open = openInventory(inventoryConfig.parse({ kubernetes, ...rest }), context, cluster);
   return open.inventory;
 }
 
@@ -63,7 +67,7 @@ test('kubernetes inventory lists in pages, and knows pods with their services', 
     api.put(pods, pod(`reviews-v${i}-7f9d7b8c6d-abcde`, { ip: `10.0.0.${i}` }));
   api.put(slices, slice('reviews', [['10.0.0.1', 'reviews-v1-7f9d7b8c6d-abcde']]));
   api.put(services, service('ratings', '10.96.0.7'));
-  const inventory = follow({ cluster: 'eu-1' });
+  const inventory = follow({}, {}, 'eu-1');
   await synced();
   expect(inventory.byIp('10.0.0.1')?.any).toMatchObject({
     service: 'reviews',
@@ -171,7 +175,7 @@ test('kubernetes inventory stops while it waits for an API that is away', async 
 });
 
 test('kubernetes inventory is refused when no API is named and this is no pod', () => {
-  expect(() => openInventory(inventoryConfig.parse({ kubernetes: {} }), context)).toThrow(
-    'KUBERNETES_SERVICE_HOST is not set',
-  );
+  expect(() =>
+    openInventory(inventoryConfig.parse({ kubernetes: {} }), context, undefined),
+  ).toThrow('KUBERNETES_SERVICE_HOST is not set');
 });
