@@ -1,0 +1,75 @@
+// The body of an HTTP request: bounded before and after decompression, and read only while there is room.
+
+import type { IncomingMessage } from 'node:http';
+import { promisify } from 'node:util';
+import { gunzip, inflate, zstdDecompress } from 'node:zlib';
+import { grpcCode } from '../../wire/grpc_call.ts';
+import type { Failure } from './intake.ts';
+
+export type BodyOptions = {
+  readonly bytesMax: number;
+  /** Makes room for so many bytes in all. */
+  readonly reserve: (bytes: number) => undefined | Promise<Failure | undefined>;
+};
+
+const decompressors = {
+  gzip: promisify(gunzip),
+  deflate: promisify(inflate),
+  zlib: promisify(inflate),
+  zstd: promisify(zstdDecompress),
+} as const;
+
+/** Reads and decompresses; a failure is what to answer. */
+export async function readBody(
+  request: IncomingMessage,
+  options: BodyOptions,
+): Promise<{ readonly bytes: Buffer } | Failure> {
+  const announced = Number(request.headers['content-length'] ?? 0);
+  if (announced > options.bytesMax) return tooLarge;
+  const encoding = String(request.headers['content-encoding'] ?? '').toLowerCase();
+  const decompress = decompressors[encoding as keyof typeof decompressors];
+  if (decompress === undefined && encoding !== '' && encoding !== 'identity') {
+    return invalid(`unsupported Content-Encoding: ${encoding}`);
+  }
+  const full = await options.reserve(announced);
+  if (full !== undefined) return full;
+  const raw = await readWhole(request, options);
+  if (!Buffer.isBuffer(raw)) return raw;
+  if (decompress === undefined) return { bytes: raw };
+  try {
+    const bytes = (await decompress(raw, { maxOutputLength: options.bytesMax })) as Buffer;
+    return (await options.reserve(bytes.length)) ?? { bytes };
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    return code === 'ERR_BUFFER_TOO_LARGE' ? tooLarge : invalid(`cannot decompress: ${message}`);
+  }
+}
+
+async function readWhole(
+  request: IncomingMessage,
+  { bytesMax, reserve }: BodyOptions,
+): Promise<Buffer | Failure> {
+  const chunks: Buffer[] = [];
+  let length = 0;
+  try {
+    // Leaving the loop early must leave the connection alive for the answer.
+    for await (const chunk of request.iterator({ destroyOnReturn: false })) {
+      length += chunk.length;
+      if (length > bytesMax) return tooLarge;
+      const full = await reserve(length);
+      if (full !== undefined) return full;
+      chunks.push(chunk as Buffer);
+    }
+  } catch {
+    // The peer went away in the middle; nobody reads the answer.
+    return invalid('the body is truncated');
+  }
+  return Buffer.concat(chunks, length);
+}
+
+const invalid = (message: string): Failure => {
+  return { kind: 'failed', code: grpcCode.INVALID_ARGUMENT, message, retryAfterMs: undefined };
+};
+
+/** 400, as the Collector answers, and in words that senders know. */
+const tooLarge: Failure = invalid('request body too large');

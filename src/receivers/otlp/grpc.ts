@@ -1,0 +1,156 @@
+// OTLP over gRPC.
+
+import { putPartialSuccess, putStatus } from '../../encoding/otlp/response.ts';
+import { addressText } from '../../wire/address.ts';
+import {
+  type GrpcHandler,
+  type GrpcMethod,
+  type GrpcReply,
+  type GrpcStatus,
+  grpcCode,
+} from '../../wire/grpc_call.ts';
+import { GrpcServer } from '../../wire/grpc_server.ts';
+import { authorizer } from './auth.ts';
+import type { Failure, Intake, Room } from './intake.ts';
+import {
+  type ListenerParts,
+  type LoadedTls,
+  loadTls,
+  refusals,
+  stopGraceMs,
+  warnOfPlainText,
+} from './listener.ts';
+import type { GrpcConfig } from './otlp.ts';
+
+const exportPath = '/opentelemetry.proto.collector.logs.v1.LogsService/Export';
+const healthPath = '/grpc.health.v1.Health/Check';
+
+export class GrpcListener {
+  readonly #config: GrpcConfig;
+  readonly #parts: ListenerParts;
+  #server: GrpcServer | undefined;
+  #tls: LoadedTls | undefined;
+  #stopping = false;
+
+  constructor(config: GrpcConfig, parts: ListenerParts) {
+    this.#config = config;
+    this.#parts = parts;
+  }
+
+  async start(): Promise<void> {
+    const { settings, context, intake } = this.#parts;
+    const { endpoint, tls, keepalive } = this.#config;
+    this.#tls = await loadTls(tls, context);
+    const isAllowed = authorizer(settings.auth);
+    const server = new GrpcServer({
+      address: endpoint,
+      ...(this.#tls === undefined ? {} : { tls: this.#tls }),
+      allowedSpiffeIds: settings.allowed_spiffe_ids,
+      maxConnections: this.#config.max_connections,
+      maxConcurrentStreams: this.#config.max_concurrent_streams,
+      messageBytesMax: Math.floor(this.#config.max_recv_msg_size_mib * 1024 * 1024),
+      keepalive: {
+        time: keepalive.time,
+        timeout: keepalive.timeout,
+        maxConnectionAge: keepalive.max_connection_age,
+        maxConnectionAgeGrace: keepalive.max_connection_age_grace,
+        maxConnectionIdle: keepalive.max_connection_idle,
+      },
+      requestTimeout: settings.request_timeout,
+      methods: new Map([
+        [exportPath, exportMethod(intake)],
+        [healthPath, healthMethod(() => !this.#stopping)],
+      ]),
+      // Probes of a platform carry no credentials.
+      authorize: (headers) =>
+        headers[':path'] === healthPath || isAllowed(headers) ? undefined : unauthenticated,
+      refused: refusals(context),
+    });
+    try {
+      await server.listen();
+    } catch (error) {
+      this.#tls?.certificates.close();
+      throw error;
+    }
+    this.#server = server;
+    warnOfPlainText(endpoint, tls !== undefined, context);
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    await this.#server?.stop(stopGraceMs);
+    this.#tls?.certificates.close();
+  }
+
+  status(): string {
+    const address = this.#server?.address ?? this.#config.endpoint;
+    return `grpc ${addressText(address)}${this.#tls === undefined ? '' : ' (tls)'}`;
+  }
+}
+
+const unauthenticated: GrpcStatus = {
+  code: grpcCode.UNAUTHENTICATED,
+  details: 'the credentials are missing or wrong',
+};
+
+function exportMethod(intake: Intake): GrpcMethod {
+  return {
+    streaming: false,
+    open: () => new ExportCall(intake),
+    admit: (bytes, handler) => (handler as ExportCall).admit(bytes),
+  };
+}
+
+/** One request. Its room is given back when it is answered, or when its sender is gone. */
+class ExportCall implements GrpcHandler {
+  readonly #intake: Intake;
+  readonly #room: Room;
+  #message: Buffer | undefined;
+
+  constructor(intake: Intake) {
+    this.#intake = intake;
+    this.#room = intake.room();
+  }
+
+  admit(bytes: number): undefined | Promise<undefined | GrpcStatus> {
+    return this.#room.reserve(bytes)?.then((failure) => failure && statusOf(failure));
+  }
+
+  /** Decompressed, it may be longer than what room was asked for. */
+  message(message: Buffer): undefined | Promise<undefined | GrpcStatus> {
+    this.#message = message;
+    return this.admit(message.length);
+  }
+
+  async end(): Promise<GrpcReply> {
+    try {
+      const outcome = await this.#intake.take(this.#message ?? Buffer.alloc(0), 'protobuf');
+      if (outcome.kind === 'failed') return statusOf(outcome);
+      return { message: putPartialSuccess(outcome.partial) };
+    } finally {
+      this.#room.close();
+    }
+  }
+
+  abort(): void {
+    this.#room.close();
+  }
+}
+
+function statusOf({ code, message, retryAfterMs }: Failure): GrpcStatus {
+  if (retryAfterMs === undefined) return { code, details: message };
+  return { code, details: message, status: putStatus({ code, message, retryAfterMs }) };
+}
+
+/** grpc.health.v1: whether the server takes requests. The name of a service that is asked for does not matter. */
+function healthMethod(isServing: () => boolean): GrpcMethod {
+  return {
+    streaming: false,
+    open: () => {
+      return {
+        message: () => undefined,
+        end: () => ({ message: Buffer.from([0x08, isServing() ? 1 : 2]) }),
+      };
+    },
+  };
+}

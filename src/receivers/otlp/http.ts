@@ -1,0 +1,219 @@
+// OTLP over HTTP.
+
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
+import type { TLSSocket } from 'node:tls';
+import { putPartialSuccess, putStatus } from '../../encoding/otlp/response.ts';
+import { addressText } from '../../wire/address.ts';
+import { grpcCode } from '../../wire/grpc_call.ts';
+import { boundAddress, listen, stopListening } from '../../wire/listen.ts';
+import { spiffeAllowed, spiffeId } from '../../wire/spiffe.ts';
+import { keepFresh, serverOptions } from '../../wire/tls.ts';
+import { type Authorize, authorizer } from './auth.ts';
+import { readBody } from './body.ts';
+import { type Failure, httpStatusOf, type Outcome } from './intake.ts';
+import {
+  type ListenerParts,
+  type LoadedTls,
+  loadTls,
+  refusals,
+  stopGraceMs,
+  warnOfPlainText,
+} from './listener.ts';
+import type { HttpConfig } from './otlp.ts';
+
+type Encoding = 'protobuf' | 'json';
+
+const contentTypes = { protobuf: 'application/x-protobuf', json: 'application/json' } as const;
+
+export class HttpListener {
+  readonly #config: HttpConfig;
+  readonly #parts: ListenerParts;
+  readonly #isAllowed: Authorize;
+  #server: Server | undefined;
+  #tls: LoadedTls | undefined;
+  #underWay = 0;
+  #idle: (() => void) | undefined;
+
+  constructor(config: HttpConfig, parts: ListenerParts) {
+    this.#config = config;
+    this.#parts = parts;
+    this.#isAllowed = authorizer(parts.settings.auth);
+  }
+
+  async start(): Promise<void> {
+    const { context } = this.#parts;
+    const { endpoint, tls } = this.#config;
+    this.#tls = await loadTls(tls, context);
+    this.#server = this.#open(this.#tls);
+    try {
+      await listen(this.#server, endpoint);
+    } catch (error) {
+      this.#tls?.certificates.close();
+      throw error;
+    }
+    this.#server.on('error', (error) => context.log.warn(`cannot accept: ${error.message}`));
+    warnOfPlainText(endpoint, tls !== undefined, context);
+  }
+
+  async stop(): Promise<void> {
+    const server = this.#server;
+    if (server === undefined) return;
+    stopListening(server);
+    server.closeIdleConnections();
+    if (this.#underWay > 0) {
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(resolve, stopGraceMs);
+        this.#idle = () => {
+          clearTimeout(timer);
+          resolve();
+        };
+      });
+    }
+    server.closeAllConnections();
+    this.#tls?.certificates.close();
+  }
+
+  status(): string {
+    const { endpoint } = this.#config;
+    const bound = this.#server === undefined ? endpoint : boundAddress(this.#server, endpoint);
+    return `http ${addressText(bound)}${this.#tls === undefined ? '' : ' (tls)'}`;
+  }
+
+  #open(tls: LoadedTls | undefined): Server {
+    const refused = refusals(this.#parts.context);
+    const options = {
+      maxHeaderSize: 16 * 1024,
+      headersTimeout: 10_000,
+      requestTimeout: this.#parts.settings.request_timeout,
+      keepAliveTimeout: this.#config.idle_timeout,
+      connectionsCheckingInterval: 5000,
+      noDelay: true,
+    };
+    const onRequest = (request: IncomingMessage, response: ServerResponse): void => {
+      void this.#answer(request, response);
+    };
+    const server =
+      tls === undefined
+        ? createServer(options, onRequest)
+        : createTlsServer(
+            { ...options, ...serverOptions(tls.settings, tls.certificates) },
+            onRequest,
+          );
+    if (tls !== undefined) {
+      keepFresh(server as never, tls.settings, tls.certificates);
+      server.on('tlsClientError', () => refused('tls'));
+      server.on('secureConnection', (socket: TLSSocket) => {
+        const allowed = this.#parts.settings.allowed_spiffe_ids;
+        if (allowed.length === 0) return;
+        const id = spiffeId(socket.getPeerCertificate());
+        if (spiffeAllowed(id, allowed)) return;
+        refused('identity', id ?? 'a peer without SPIFFE identity');
+        socket.destroy();
+      });
+    }
+    server.maxConnections = this.#config.max_connections;
+    server.on('drop', () => refused('limit'));
+    server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
+      if (error.code?.startsWith('HPE_')) refused('protocol');
+      if (socket.writable) socket.end('HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n');
+      else socket.destroy();
+    });
+    return server;
+  }
+
+  async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    this.#underWay++;
+    // A peer that is gone needs no answer.
+    response.on('error', () => undefined);
+    request.on('error', () => undefined);
+    try {
+      await this.#request(request, response);
+    } catch (error) {
+      plainAnswer(response, 500, error instanceof Error ? error.message : String(error));
+    }
+    // What was not read is thrown away, so that the peer comes to read the answer.
+    request.resume();
+    if (--this.#underWay === 0) this.#idle?.();
+  }
+
+  async #request(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const path = (request.url ?? '').split('?')[0];
+    if (path !== this.#config.logs_url_path)
+      return plainAnswer(response, 404, '404 page not found');
+    if (request.method !== 'POST') {
+      response.setHeader('allow', 'POST');
+      return plainAnswer(response, 405, '405 method not allowed, supported: [POST]');
+    }
+    const encoding = encodingOf(request.headers['content-type']);
+    if (encoding === undefined) {
+      const supported = '[application/json, application/x-protobuf]';
+      return plainAnswer(response, 415, `415 unsupported media type, supported: ${supported}`);
+    }
+    if (!this.#isAllowed(request.headers)) {
+      response.setHeader('www-authenticate', 'Bearer');
+      return answer(response, encoding, unauthenticated);
+    }
+    const room = this.#parts.intake.room();
+    try {
+      const body = await readBody(request, {
+        bytesMax: this.#config.max_request_body_size,
+        reserve: (bytes) => room.reserve(bytes),
+      });
+      if ('kind' in body) return answer(response, encoding, body);
+      answer(response, encoding, await this.#parts.intake.take(body.bytes, encoding));
+    } finally {
+      room.close();
+    }
+  }
+}
+
+const unauthenticated: Failure = {
+  kind: 'failed',
+  code: grpcCode.UNAUTHENTICATED,
+  message: 'the credentials are missing or wrong',
+  retryAfterMs: undefined,
+};
+
+function encodingOf(contentType: string | undefined): Encoding | undefined {
+  const type = (contentType ?? '').split(';')[0]?.trim().toLowerCase();
+  if (type === contentTypes.protobuf) return 'protobuf';
+  return type === contentTypes.json ? 'json' : undefined;
+}
+
+/** An answer in the encoding of the request. */
+function answer(response: ServerResponse, encoding: Encoding, outcome: Outcome): void {
+  const isJson = encoding === 'json';
+  response.setHeader('content-type', contentTypes[encoding]);
+  if (outcome.kind === 'taken') {
+    const { partial } = outcome;
+    if (!isJson) return end(response, 200, putPartialSuccess(partial));
+    const { rejected, message } = partial ?? { rejected: 0, message: '' };
+    const answered =
+      partial === undefined
+        ? {}
+        : { partialSuccess: { rejectedLogRecords: String(rejected), errorMessage: message } };
+    return end(response, 200, Buffer.from(JSON.stringify(answered)));
+  }
+  const { code, message, retryAfterMs } = outcome;
+  if (retryAfterMs !== undefined) {
+    response.setHeader('retry-after', Math.max(1, Math.ceil(retryAfterMs / 1000)));
+  }
+  const body = isJson
+    ? Buffer.from(JSON.stringify({ code, message }))
+    : putStatus({ code, message, retryAfterMs });
+  end(response, httpStatusOf(code), body);
+}
+
+function plainAnswer(response: ServerResponse, status: number, text: string): void {
+  if (response.headersSent) return;
+  response.setHeader('content-type', 'text/plain');
+  end(response, status, Buffer.from(text));
+}
+
+function end(response: ServerResponse, status: number, body: Buffer): void {
+  if (response.destroyed) return;
+  response.statusCode = status;
+  response.setHeader('content-length', body.length);
+  response.end(body);
+}

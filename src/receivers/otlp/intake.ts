@@ -1,0 +1,204 @@
+// What gRPC and HTTP have in common: room for a request, its records to the pipelines, and what to answer.
+
+import { type Decoded, OtlpDecoder } from '../../encoding/otlp/decode.ts';
+import { fromJson } from '../../encoding/otlp/from_json.ts';
+import type { PartialSuccess } from '../../encoding/otlp/response.ts';
+import type { Context, Counter, Deliver } from '../../pipeline/component.ts';
+import { errorChain, RefusedError } from '../../pipeline/errors.ts';
+import { grpcCode } from '../../wire/grpc_call.ts';
+import type { OtlpReceiverConfig } from './otlp.ts';
+
+/** What a request comes to. `code` is gRPC's. */
+export type Outcome =
+  | { readonly kind: 'taken'; readonly partial: PartialSuccess | undefined }
+  | Failure;
+
+export type Failure = {
+  readonly kind: 'failed';
+  readonly code: number;
+  readonly message: string;
+  readonly retryAfterMs: number | undefined;
+};
+
+/** The bytes of a message, of its batch, and of what is made of it. */
+const bytesPerByte = 1.5;
+/** What a sender is asked to wait when there is no room. */
+const overloadedMs = 1000;
+
+export class Intake {
+  readonly #deliver: Deliver;
+  readonly #context: Context;
+  readonly #maxWaitMs: number;
+  readonly #decoder: OtlpDecoder;
+  readonly #heldSeconds: Counter;
+  #waiting = 0;
+  #heldSinceMs = 0;
+  #refusing = false;
+
+  constructor(deliver: Deliver, settings: OtlpReceiverConfig, context: Context) {
+    this.#deliver = deliver;
+    this.#context = context;
+    this.#maxWaitMs = settings.max_wait;
+    this.#decoder = new OtlpDecoder(settings.access_logs);
+    this.#heldSeconds = context.metrics.counter(
+      'meshlog_receiver_held_back_seconds_total',
+      'Time in which peers were not read because the pipeline could not take more.',
+      { receiver: context.id },
+    );
+  }
+
+  /** Room for a request. `close` it when the request is done with. */
+  room(): Room {
+    return new Room(this, this.#context);
+  }
+
+  /** Delivers the records of a request and says what to answer. */
+  async take(message: Buffer, encoding: 'protobuf' | 'json'): Promise<Outcome> {
+    let protobuf = message;
+    if (encoding === 'json') {
+      const read = fromJson(message.toString());
+      if ('problem' in read) return invalid(`the request is no OTLP/JSON: ${read.problem}`);
+      protobuf = read.bytes;
+    }
+    const decoded = this.#decoder.decode(protobuf, this.#context.now());
+    if (decoded === undefined) return invalid('the request is no ExportLogsServiceRequest');
+    const failure = await this.#handOver(decoded);
+    if (failure !== undefined) return failure;
+    const { rejected } = decoded;
+    if (rejected === 0) return { kind: 'taken', partial: undefined };
+    this.#context.drop('malformed_record', rejected);
+    const text = `${rejected} of ${decoded.records} log records are malformed`;
+    return { kind: 'taken', partial: { rejected, message: text } };
+  }
+
+  async #handOver(decoded: Decoded): Promise<Failure | undefined> {
+    const { batches } = decoded;
+    const [only] = batches;
+    try {
+      if (batches.length === 1 && only !== undefined) await this.#deliver(only);
+      else {
+        const results = await Promise.allSettled(batches.map((batch) => this.#deliver(batch)));
+        for (const result of results) if (result.status === 'rejected') throw result.reason;
+      }
+    } catch (error) {
+      return failureOf(error);
+    }
+    decoded.release();
+    return undefined;
+  }
+
+  /** Waits for room. Undefined: it was taken. */
+  async wait(bytes: number): Promise<Failure | undefined> {
+    const { budget, log, now } = this.#context;
+    if (this.#waiting++ === 0) this.#heldSinceMs = now();
+    let late = false;
+    const taken = budget.take(bytes).then(() => {
+      // Nobody waits for it any more.
+      if (late) budget.give(bytes);
+      return true;
+    });
+    let timer: NodeJS.Timeout | undefined;
+    const deadline = new Promise<boolean>((resolve) => {
+      timer = setTimeout(() => resolve(false), this.#maxWaitMs);
+    });
+    const inTime = await Promise.race([taken, deadline]);
+    clearTimeout(timer);
+    late = !inTime;
+    if (--this.#waiting === 0) this.#heldSeconds.add((now() - this.#heldSinceMs) / 1000);
+    if (inTime) {
+      if (this.#refusing && this.#waiting === 0) log.info('has room again');
+      if (this.#waiting === 0) this.#refusing = false;
+      return undefined;
+    }
+    if (!this.#refusing) {
+      log.warn(
+        'refuses requests for now: the pipeline cannot take more; senders are asked to wait',
+      );
+    }
+    this.#refusing = true;
+    return {
+      kind: 'failed',
+      code: grpcCode.UNAVAILABLE,
+      message: 'no room for the request at the moment',
+      retryAfterMs: overloadedMs,
+    };
+  }
+}
+
+/** What one request holds of the budget. */
+export class Room {
+  readonly #intake: Intake;
+  readonly #context: Context;
+  #askedBytes = 0;
+  #heldBytes = 0;
+  #closed = false;
+
+  constructor(intake: Intake, context: Context) {
+    this.#intake = intake;
+    this.#context = context;
+  }
+
+  /** Makes room for a message of so many bytes in all. Undefined, at once or later: there is room. */
+  reserve(messageBytes: number): undefined | Promise<Failure | undefined> {
+    const missing = Math.ceil(messageBytes * bytesPerByte) - this.#askedBytes;
+    if (missing <= 0) return undefined;
+    this.#askedBytes += missing;
+    const { budget } = this.#context;
+    if (budget.tryTake(missing)) {
+      this.#heldBytes += missing;
+      return undefined;
+    }
+    return this.#intake.wait(missing).then((failure) => {
+      if (failure !== undefined) this.#askedBytes -= missing;
+      else if (this.#closed) budget.give(missing);
+      else this.#heldBytes += missing;
+      return failure;
+    });
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#context.budget.give(this.#heldBytes);
+  }
+}
+
+const invalid = (message: string): Failure => {
+  return { kind: 'failed', code: grpcCode.INVALID_ARGUMENT, message, retryAfterMs: undefined };
+};
+
+/** What the pipeline did not take over. */
+function failureOf(error: unknown): Failure {
+  const message = errorChain(error);
+  if (!(error instanceof RefusedError)) {
+    return { kind: 'failed', code: grpcCode.UNAVAILABLE, message, retryAfterMs: undefined };
+  }
+  const { retryable, retryAfterMs } = error;
+  const code = retryable ? grpcCode.UNAVAILABLE : grpcCode.INTERNAL;
+  return { kind: 'failed', code, message, retryAfterMs: retryable ? retryAfterMs : undefined };
+}
+
+/** The HTTP status that tells a sender the same as a gRPC code. */
+export function httpStatusOf(code: number): number {
+  switch (code) {
+    case 1: // CANCELLED
+    case 4: // DEADLINE_EXCEEDED
+    case 10: // ABORTED
+    case 11: // OUT_OF_RANGE
+    case 14: // UNAVAILABLE
+    case 15: // DATA_LOSS
+      return 503;
+    case 8: // RESOURCE_EXHAUSTED
+      return 429;
+    case 3: // INVALID_ARGUMENT
+      return 400;
+    case 16: // UNAUTHENTICATED
+      return 401;
+    case 7: // PERMISSION_DENIED
+      return 403;
+    case 12: // UNIMPLEMENTED
+      return 404;
+    default:
+      return 500;
+  }
+}

@@ -1,0 +1,163 @@
+// Records over OTLP: gRPC, and HTTP with protobuf or JSON.
+
+import { z } from 'zod';
+import { bytes, duration, endpoint, secret, tlsServer } from '../../config/fields.ts';
+import { type Context, type Deliver, type Receiver, receiver } from '../../pipeline/component.ts';
+import { spiffePattern } from '../../wire/spiffe.ts';
+import { GrpcListener } from './grpc.ts';
+import { HttpListener } from './http.ts';
+import { Intake } from './intake.ts';
+
+const maxConnections = () =>
+  z
+    .number()
+    .int()
+    .min(1)
+    .default(10_000)
+    .describe('Further connections are closed at once and counted.');
+
+const grpc = z.strictObject({
+  endpoint: endpoint(4317)
+    .prefault('127.0.0.1:4317')
+    .describe('Where to listen: host:port, or unix:/path. `:4317` means every interface.'),
+  tls: tlsServer().optional().describe('TLS. Absent: plain text.'),
+  max_recv_msg_size_mib: z
+    .number()
+    .positive()
+    .default(4)
+    .describe('Largest request, also after decompression, in MiB. A larger one is refused.'),
+  max_concurrent_streams: z
+    .number()
+    .int()
+    .min(1)
+    .default(128)
+    .describe('Requests under way at once on one connection; further ones wait at the sender.'),
+  max_connections: maxConnections(),
+  keepalive: z
+    .strictObject({
+      max_connection_idle: duration().prefault('0').describe('0: idle connections stay open.'),
+      max_connection_age: duration()
+        .prefault('0')
+        .describe(
+          'After about so long peers are told to reconnect, which spreads them over replicas. 0: never.',
+        ),
+      max_connection_age_grace: duration()
+        .prefault('0')
+        .describe('How long requests may then still take. 0: as long as they need.'),
+      time: duration().prefault('2h').describe('Silence after which the peer is pinged. 0: never.'),
+      timeout: duration().prefault('20s').describe('No answer for so long: the peer is gone.'),
+    })
+    .prefault({})
+    .describe("How connections end. The words are the Collector's."),
+});
+
+const http = z.strictObject({
+  endpoint: endpoint(4318)
+    .prefault('127.0.0.1:4318')
+    .describe('Where to listen: host:port, or unix:/path. `:4318` means every interface.'),
+  tls: tlsServer().optional().describe('TLS. Absent: plain text.'),
+  logs_url_path: z.string().startsWith('/').default('/v1/logs').describe('The path for records.'),
+  max_request_body_size: bytes()
+    .prefault('20MiB')
+    .describe('Largest body, also after decompression. A larger one is refused.'),
+  max_connections: maxConnections(),
+  idle_timeout: duration().prefault('1m').describe('Silence after which a connection is closed.'),
+});
+
+const config = z.strictObject({
+  grpc: grpc.nullish().describe('OTLP over gRPC. Empty: with the defaults.'),
+  http: http
+    .nullish()
+    .describe('OTLP over HTTP. Empty: with the defaults. With neither grpc nor http: both.'),
+  access_logs: z
+    .enum(['auto', 'always', 'never'])
+    .default('auto')
+    .describe(
+      "Which records are Envoy's access logs: their text values become typed fields of the vocabulary. auto: those with the labels that Envoy adds.",
+    ),
+  auth: z
+    .strictObject({
+      bearer_token: secret().optional().describe('Requests need `authorization: Bearer` and this.'),
+      headers: z
+        .record(z.string(), secret())
+        .default({})
+        .describe('Requests need each of these headers with its value.'),
+    })
+    .optional()
+    .describe('Who may send. Absent: everybody who can connect.'),
+  allowed_spiffe_ids: z
+    .array(z.string().regex(spiffePattern, 'expected spiffe://trust-domain/path'))
+    .default([])
+    .describe(
+      'With tls.client_ca_file: only peers with one of these identities; `/*` at the end covers what is below.',
+    ),
+  max_wait: duration()
+    .prefault('1s')
+    .describe(
+      'How long a request waits for room in memory. Then the sender is asked to try again later.',
+    ),
+  request_timeout: duration()
+    .prefault('30s')
+    .describe('A request must have come in whole after so long.'),
+});
+
+export type OtlpReceiverConfig = z.output<typeof config>;
+export type GrpcConfig = z.output<typeof grpc>;
+export type HttpConfig = z.output<typeof http>;
+
+export const otlp = receiver({
+  name: 'otlp',
+  summary: 'Takes records over OTLP: gRPC, and HTTP with protobuf or JSON.',
+  config,
+  example: `otlp:
+  grpc: { endpoint: 0.0.0.0:4317 }
+  http: { endpoint: 0.0.0.0:4318 }`,
+  notes: `A request is answered once every exporter has delivered or persisted its records. What the pipeline refuses is answered
+with UNAVAILABLE or 503 when another try can help, with INTERNAL or 500 when not.
+A text body is the line of its record: \`parse\` reads it. Records that are malformed are rejected as a partial success
+and counted under malformed_record; the others of the request are taken.`,
+  create: (settings, context) => new OtlpReceiver(settings, context),
+});
+
+class OtlpReceiver implements Receiver {
+  readonly #settings: OtlpReceiverConfig;
+  readonly #context: Context;
+  #listeners: (GrpcListener | HttpListener)[] = [];
+
+  constructor(settings: OtlpReceiverConfig, context: Context) {
+    this.#settings = settings;
+    this.#context = context;
+  }
+
+  async start(deliver: Deliver): Promise<void> {
+    const settings = this.#settings;
+    const intake = new Intake(deliver, settings, this.#context);
+    const both = settings.grpc === undefined && settings.http === undefined;
+    const parts = { settings, context: this.#context, intake };
+    const listeners: (GrpcListener | HttpListener)[] = [];
+    if (settings.grpc !== undefined || both) {
+      listeners.push(new GrpcListener(settings.grpc ?? grpc.parse({}), parts));
+    }
+    if (settings.http !== undefined || both) {
+      listeners.push(new HttpListener(settings.http ?? http.parse({}), parts));
+    }
+    try {
+      for (const listener of listeners) {
+        await listener.start();
+        this.#listeners.push(listener);
+      }
+    } catch (error) {
+      await this.stop();
+      throw error;
+    }
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all(this.#listeners.map((listener) => listener.stop()));
+    this.#listeners = [];
+  }
+
+  status(): string {
+    return this.#listeners.map((listener) => listener.status()).join(', ');
+  }
+}
