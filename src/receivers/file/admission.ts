@@ -189,10 +189,9 @@ export class Admission {
 
   /** A file of a similar name that the candidate, so short as it still is, may just be being copied from. */
   async #copiedNow(candidate: Candidate): Promise<Tailed | undefined> {
-    const folder = dirname(candidate.path);
-    for (const [path, file] of this.#options.known.live) {
+    for (const file of this.#options.known.inFolder(dirname(candidate.path))) {
       if (file.fd === undefined || file.position <= candidate.size) continue;
-      if (dirname(path) !== folder || !isRotatedName(candidate.path, path)) continue;
+      if (!isRotatedName(candidate.path, file.path)) continue;
       const start = await readAt({ fd: file.fd, gzip: file.gzip }, candidate.head.length, 0);
       if (start.equals(candidate.head)) return file;
     }

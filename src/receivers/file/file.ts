@@ -62,8 +62,8 @@ class FileReceiver implements Receiver {
     this.#settings = settings;
     this.#context = context;
     this.#counters = counters(context);
-    this.#handles = new Handles(settings.max_concurrent_files, this.#known);
     this.#troubles = new Troubles(context, this.#counters.errors);
+    this.#handles = new Handles(settings.max_concurrent_files, this.#known, this.#troubles);
     this.#hints = new Hints(context.log, () => this.#soon());
   }
 

@@ -3,19 +3,25 @@
 import { closeSync, constants, fstatSync, openSync } from 'node:fs';
 import type { Known } from './known.ts';
 import type { Tailed } from './tailed.ts';
+import type { Troubles } from './troubles.ts';
 
 // Not blocking: opening a pipe would wait for a writer.
 const flags = constants.O_RDONLY | constants.O_NONBLOCK;
 
+/** When the process has no descriptors left, so many are given back. */
+const closedAtOnce = 16;
+
 export class Handles {
   readonly #limit: number;
   readonly #known: Known;
+  readonly #troubles: Troubles;
   /** Files with a descriptor, the one used longest ago first. */
   readonly #open = new Set<Tailed>();
 
-  constructor(limit: number, known: Known) {
+  constructor(limit: number, known: Known, troubles: Troubles) {
     this.#limit = limit;
     this.#known = known;
+    this.#troubles = troubles;
   }
 
   get count(): number {
@@ -24,13 +30,16 @@ export class Handles {
 
   /** A descriptor for looking, which the caller closes or adopts. Throws what opening throws. */
   look(path: string): number {
+    let fd: number;
     try {
-      return openSync(path, flags);
+      fd = openSync(path, flags);
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException;
-      if ((code !== 'EMFILE' && code !== 'ENFILE') || !this.#closeIdle(64)) throw error;
-      return openSync(path, flags);
+      if ((code !== 'EMFILE' && code !== 'ENFILE') || !this.#closeIdle(closedAtOnce)) throw error;
+      fd = openSync(path, flags);
     }
+    this.#troubles.opened();
+    return fd;
   }
 
   /** The file keeps this descriptor; when there is no room and nothing to read, it is closed. */

@@ -17,6 +17,8 @@ export class Known {
   /** Changed since the last checkpoint, and keys whose checkpoint is to be removed. */
   readonly dirty = new Set<Tailed>();
   readonly removed: number[] = [];
+  /** Live ones by folder. */
+  readonly #folders = new Map<string, Set<Tailed>>();
   /** Live and gone files, by inode. */
   readonly #followed = new Map<string, Tailed>();
   /** Lost ones, by inode. */
@@ -56,11 +58,17 @@ export class Known {
     return found.sort((a, b) => b.key - a.key);
   }
 
+  /** Files that are followed in a folder. */
+  inFolder(folder: string): Iterable<Tailed> {
+    return this.#folders.get(folder) ?? [];
+  }
+
   /** Follows a file under a path; whatever was followed there is to have been moved away. */
   follow(file: Tailed, path: string): void {
     this.#forgetPlace(file);
     file.path = path;
     file.folder = dirname(path);
+    add(this.#folders, file.folder, file);
     file.facts = undefined;
     file.state = 'live';
     file.last = false;
@@ -122,32 +130,25 @@ export class Known {
 
   #remember(file: Tailed): void {
     this.lost.add(file);
-    const { inode } = file;
-    const same = this.#remembered.get(inode);
-    if (same === undefined) this.#remembered.set(inode, new Set([file]));
-    else same.add(file);
+    add(this.#remembered, file.inode, file);
   }
 
   /** Takes a file out of wherever it is. */
   #forgetPlace(file: Tailed): void {
     const { inode } = file;
     if (this.live.get(file.path) === file) this.live.delete(file.path);
+    remove(this.#folders, file.folder, file);
     this.gone.delete(file);
     if (this.#followed.get(inode) === file) this.#followed.delete(inode);
     if (!this.lost.delete(file)) return;
-    const same = this.#remembered.get(inode);
-    same?.delete(file);
-    if (same?.size === 0) this.#remembered.delete(inode);
+    remove(this.#remembered, inode, file);
   }
 
   #index(file: Tailed, fingerprint: Fingerprint): void {
     const { bytes } = fingerprint;
     if (bytes === 0) return;
     this.#lengths.set(bytes, (this.#lengths.get(bytes) ?? 0) + 1);
-    const key = keyOf(fingerprint);
-    const same = this.#alike.get(key);
-    if (same === undefined) this.#alike.set(key, new Set([file]));
-    else same.add(file);
+    add(this.#alike, keyOf(fingerprint), file);
   }
 
   #unindex(file: Tailed): void {
@@ -156,11 +157,20 @@ export class Known {
     const count = (this.#lengths.get(bytes) ?? 1) - 1;
     if (count === 0) this.#lengths.delete(bytes);
     else this.#lengths.set(bytes, count);
-    const key = keyOf(file.fingerprint);
-    const same = this.#alike.get(key);
-    same?.delete(file);
-    if (same?.size === 0) this.#alike.delete(key);
+    remove(this.#alike, keyOf(file.fingerprint), file);
   }
 }
 
 const keyOf = ({ bytes, hash }: Fingerprint): string => `${bytes}:${hash}`;
+
+function add(groups: Map<string, Set<Tailed>>, key: string, file: Tailed): void {
+  const group = groups.get(key);
+  if (group === undefined) groups.set(key, new Set([file]));
+  else group.add(file);
+}
+
+function remove(groups: Map<string, Set<Tailed>>, key: string, file: Tailed): void {
+  const group = groups.get(key);
+  group?.delete(file);
+  if (group?.size === 0) groups.delete(key);
+}

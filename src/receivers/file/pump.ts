@@ -11,7 +11,7 @@ import type { BatchMaker } from './chunk.ts';
 import type { Counters } from './counters.ts';
 import { GzipSource } from './gzip_source.ts';
 import type { Handles } from './handles.ts';
-import { fingerprintOf, idOf, tailBytes } from './identity.ts';
+import { fingerprintOf, idOf, startsWith, tailBytes } from './identity.ts';
 import type { Known } from './known.ts';
 import { offer } from './offer.ts';
 import type { Settings } from './settings.ts';
@@ -91,6 +91,11 @@ export class Pump {
     return this.#ready.has(file);
   }
 
+  /** Reading it has failed, and it is too early to try again. */
+  isFailing(file: Tailed): boolean {
+    return this.#options.troubles.waiting(reading(file));
+  }
+
   get readyCount(): number {
     return this.#ready.size;
   }
@@ -128,8 +133,9 @@ export class Pump {
   async #read(file: Tailed): Promise<void> {
     const { context, handles, troubles } = this.#options;
     const unread = file.compressed ? chunkBytes : file.size - file.position;
-    const wanted = Math.max(file.wantBytes, file.tail.length + unread);
-    const size = wanted <= smallBytes ? smallBytes : Math.max(file.wantBytes, chunkBytes);
+    const least = Math.max(file.wantBytes, file.position === 0 ? file.fingerprint.bytes : 0);
+    const wanted = Math.max(least, file.tail.length + unread);
+    const size = wanted <= smallBytes ? smallBytes : Math.max(least, chunkBytes);
     const buffer = buffers.take(size);
     const costBytes = cost(buffer);
     let kept = false;
@@ -138,12 +144,12 @@ export class Pump {
     try {
       if (!this.#stop.signal.aborted && handles.use(file)) {
         kept = await this.#fill(file, buffer);
-        troubles.clear(file.path);
+        troubles.clear(reading(file));
       }
     } catch (error) {
       // The next look at the file finds it unread and tries again.
       file.seenBytes = file.position;
-      troubles.report(file.path, error);
+      troubles.report(reading(file), error);
     }
     file.reading = false;
     if (kept) return;
@@ -157,9 +163,9 @@ export class Pump {
     const from = file.position - overlap;
     const length = buffer.length - slackBytes;
     const count = await this.#bytes(file, buffer, length, from);
-    // The bytes that were read last come along: were they not the same, this would not be the same file any more.
-    if (count < overlap || !buffer.subarray(0, overlap).equals(file.tail)) {
-      if (!file.compressed) await this.#options.onTruncated(file);
+    if (!isContinued(file, buffer.subarray(0, count))) {
+      // A compressed file that is being written anew is shorter for a while.
+      if (!file.compressed || count > overlap) await this.#options.onTruncated(file);
       return false;
     }
     this.#options.counters.readBytes.add(count - overlap);
@@ -305,6 +311,18 @@ export class Pump {
     }
     if (file.inFlight === windowMax - 1) this.ready(file);
   }
+}
+
+const reading = (file: Tailed): string => `reading ${file.path}`;
+
+/**
+ * Whether a chunk begins as it has to: with the bytes that were read last, which come along with every read, or at the
+ * very start with those that were seen when the file was found. Otherwise it is not the same file any more.
+ */
+function isContinued(file: Tailed, chunk: Buffer): boolean {
+  const { tail, fingerprint } = file;
+  if (file.position === 0) return fingerprint.bytes === 0 || startsWith(chunk, fingerprint);
+  return chunk.length >= tail.length && chunk.subarray(0, tail.length).equals(tail);
 }
 
 /** What a batch over this buffer takes of the budget: bytes, columns and what exporters make of them. */

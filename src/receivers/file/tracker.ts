@@ -2,6 +2,7 @@
 // only make it sooner.
 
 import { type BigIntStats, fstatSync, readSync, statSync } from 'node:fs';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Context } from '../../pipeline/component.ts';
 import type { Admission } from './admission.ts';
 import type { Counters } from './counters.ts';
@@ -21,6 +22,7 @@ const hotMs = 2000;
 const idleLooksPerPoll = 1000;
 /** Looking for new files takes at most this part of the time. */
 const discoveryPart = 20;
+const admissionsPerTurn = 100;
 
 export type TrackerOptions = {
   readonly settings: Settings;
@@ -40,6 +42,7 @@ export class Tracker {
   readonly #pump: Pump;
   #discoverAtMs = 0;
   #watchAtMs = 0;
+  #busy: Promise<void> = Promise.resolve();
 
   constructor(options: TrackerOptions, pump: Pump) {
     this.#options = options;
@@ -47,7 +50,23 @@ export class Tracker {
   }
 
   /** One look at everything that is due. */
-  async poll(): Promise<void> {
+  poll(): Promise<void> {
+    return this.#alone(() => this.#poll());
+  }
+
+  /** The file was emptied, as reading has found: it does not continue what was read of it. */
+  truncated(file: Tailed): Promise<void> {
+    return this.#alone(() => this.#beginAnew(file, Number(fstatSync(file.fd ?? -1).size)));
+  }
+
+  /** One at a time: two that look for the same copy would both find it. */
+  #alone(work: () => Promise<void>): Promise<void> {
+    const done = this.#busy.then(work);
+    this.#busy = done.catch(() => undefined);
+    return done;
+  }
+
+  async #poll(): Promise<void> {
     const { known, context, hints, admission } = this.#options;
     const nowMs = context.now();
     const changed = hints.takeChanged();
@@ -76,8 +95,10 @@ export class Tracker {
   async #discover(): Promise<void> {
     const { known, discovery, admission, context, troubles } = this.#options;
     const startMs = performance.now();
+    let turns = 0;
     for (const path of await discovery.scan()) {
       if (known.live.has(path)) continue;
+      if (++turns % admissionsPerTurn === 0) await nextTurn();
       try {
         const stats = statSync(path, { bigint: true, throwIfNoEntry: false });
         if (stats === undefined) admission.forget(path);
@@ -98,6 +119,7 @@ export class Tracker {
     } catch (error) {
       return troubles.report(file.path, error);
     }
+    troubles.clear(file.path);
     if (stats === undefined || stats.ino !== file.ino || stats.dev !== file.dev) {
       const { path } = file;
       await this.#leave(file, nowMs);
@@ -123,11 +145,12 @@ export class Tracker {
       if (changed && !file.finished) this.#pump.ready(file);
       return;
     }
-    if (size < file.position || (changed && size === file.position && !tailHolds(file))) {
-      return this.truncated(file, size);
+    const least = Math.max(file.position, file.fingerprint.bytes);
+    if (size < least || (changed && size === file.position && !tailHolds(file))) {
+      return this.#beginAnew(file, size);
     }
     file.size = size;
-    if (size > file.seenBytes) this.#pump.ready(file);
+    if (size > file.seenBytes && !this.#pump.isFailing(file)) this.#pump.ready(file);
   }
 
   /** When to look again, and what has been unfinished for too long. */
@@ -194,10 +217,8 @@ export class Tracker {
     known.lose(file, nowMs);
   }
 
-  /**
-   * The file was emptied: it begins anew. What was unread of it may stand in a copy.
-   */
-  async truncated(file: Tailed, size?: number): Promise<void> {
+  /** A new generation of a file that was emptied. What was unread of the old one may stand in a copy. */
+  async #beginAnew(file: Tailed, size: number): Promise<void> {
     const { known, counters, handles, context, recovery } = this.#options;
     const { path, state } = file;
     counters.truncations.add(1);
@@ -205,8 +226,9 @@ export class Tracker {
     const fresh = known.create(path, file);
     fresh.generation = file.generation + 1;
     fresh.mayBeHole = true;
+    fresh.compressed = file.compressed;
     fresh.changedMs = context.now();
-    fresh.size = size ?? Number(fstatSync(file.fd ?? -1).size);
+    fresh.size = size;
     known.lose(file, context.now());
     known.setEmptied(file);
     handles.pass(file, fresh);

@@ -9,6 +9,8 @@ const pauseMinMs = 250;
 const pauseMaxMs = 5000;
 /** So many are named in the log at once; the others are counted only. */
 const namedMax = 20;
+/** When the process has no descriptors left, that is one trouble, not one for each file. */
+const opening = 'opening files';
 
 export class Troubles {
   readonly #context: Context;
@@ -27,14 +29,17 @@ export class Troubles {
 
   /** Whether it is too early to try `what` again. */
   waiting(what: string): boolean {
-    const trouble = this.#open.get(what);
-    return trouble !== undefined && this.#context.now() < trouble.againMs;
+    if (this.#open.size === 0) return false;
+    const nowMs = this.#context.now();
+    const againMs = (key: string): number => this.#open.get(key)?.againMs ?? 0;
+    return nowMs < againMs(what) || nowMs < againMs(opening);
   }
 
-  /** `what` failed: a path, or an activity of the receiver. */
-  report(what: string, error: unknown): void {
+  /** Something failed: with a path, or an activity of the receiver. */
+  report(where: string, error: unknown): void {
     this.#errors.add(1);
     const code = (error as NodeJS.ErrnoException).code ?? 'unknown';
+    const what = code === 'EMFILE' || code === 'ENFILE' ? opening : where;
     let trouble = this.#open.get(what);
     if (trouble === undefined || trouble.code !== code) {
       trouble = { code, pauseMs: pauseMinMs / 2, againMs: 0, said: this.#say(what, error) };
@@ -44,8 +49,14 @@ export class Troubles {
     trouble.againMs = this.#context.now() + trouble.pauseMs;
   }
 
+  /** A file could be opened: there are descriptors. */
+  opened(): void {
+    if (this.#open.size > 0) this.clear(opening);
+  }
+
   /** `what` works. */
   clear(what: string): void {
+    if (this.#open.size === 0) return;
     const trouble = this.#open.get(what);
     if (trouble === undefined) return;
     this.forget(what);
