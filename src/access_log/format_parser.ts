@@ -6,6 +6,7 @@ import { FormatError } from './format/format_error.ts';
 import { type FormatName, namedTexts } from './formats.ts';
 import type { LineParser } from './line_parser.ts';
 import { type ChoiceParser, choiceParser } from './parse/choice.ts';
+import { refuseErrors } from './parse/findings.ts';
 import { jsonFormatParser } from './parse/json_format_parser.ts';
 import { compileProgram, compileText } from './parse/program.ts';
 import { type TextParser, textParser } from './parse/text_parser.ts';
@@ -48,7 +49,7 @@ function parserOf(format: Format | NamedFormat): LineParser {
 }
 
 function ofText(name: string, format: TextFormat): TextParser {
-  const program = compileProgram(format.segments);
+  const program = refuseErrors(compileProgram(format.segments));
   return textParser(name, program, { emptyIsAbsent: format.omitEmpty });
 }
 

@@ -54,6 +54,13 @@ export function anyOf(conditions: readonly Condition[]): Condition {
   };
 }
 
+export function not(condition: Condition): Condition {
+  return {
+    bind: (batch) => condition.bind(batch),
+    test: (row) => !condition.test(row),
+  };
+}
+
 function bindAll(conditions: readonly Condition[], batch: Batch): void {
   for (const condition of conditions) condition.bind(batch);
 }

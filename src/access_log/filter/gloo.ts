@@ -90,7 +90,7 @@ function readValue(struct: Struct): TextTest | undefined {
   const isRegex = struct.truth('regex') === true;
   if (value === undefined || value === '') return () => true;
   if (!isRegex) return textTest('exact', value, false);
-  return regexTest(value, (message) => struct.problem(message, 'value'));
+  return regexTest(value, (message, offset) => struct.problem(message, 'value', offset));
 }
 
 type Selector = {

@@ -36,17 +36,20 @@ export function readRegex(parent: Struct, name: string): TextTest | undefined {
     struct?.problem('regex is missing');
     return undefined;
   }
-  return regexTest(source, (message) => struct.problem(message, 'regex'));
+  return regexTest(source, (message, offset) => struct.problem(message, 'regex', offset));
 }
 
 /** A test for a regular expression that has to match the whole text; undefined when it is wrong (told). */
-export function regexTest(source: string, tell: (message: string) => void): TextTest | undefined {
+export function regexTest(
+  source: string,
+  tell: (message: string, offset: number) => void,
+): TextTest | undefined {
   try {
     const matcher = new Matcher(source, 'full');
     return (span) => matcher.test(span.bytes, span.start, span.end);
   } catch (error) {
     if (!(error instanceof RegexError)) throw error;
-    tell(`bad regular expression: ${error.message} at character ${error.offset + 1}`);
+    tell(`bad regular expression: ${error.message}`, error.offset);
     return undefined;
   }
 }

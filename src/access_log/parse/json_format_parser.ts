@@ -16,6 +16,7 @@ import {
   UNDERSTOOD,
 } from '../line_parser.ts';
 import { type CellWriter, dictionaryOf, writerFor } from './cells.ts';
+import { refuseErrors } from './findings.ts';
 import { integerEnd, lastString, skipSpace, stringEnd, valueEnd } from './json_tokens.ts';
 import { compileProgram } from './program.ts';
 import { RecordTime } from './record_time.ts';
@@ -74,7 +75,7 @@ function readerOf(node: JsonNode, key: string, seen: Set<string>): Reader {
 function templateReader(segments: readonly Segment[], key: string, seen: Set<string>): Reader {
   const command = loneCommand(segments);
   if (command === undefined) {
-    const program = compileProgram(segments);
+    const program = refuseErrors(compileProgram(segments));
     for (const { target } of program.slots) seen.add(target.field);
     return { kind: 'mixed', key, parser: textParser(key, program) };
   }

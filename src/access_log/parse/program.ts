@@ -107,7 +107,7 @@ type Draft = {
 function draft(command: Command, following: string): Draft {
   const target = targetOf(command);
   const literal = Buffer.from(following);
-  const width = widthOf(command, target);
+  const width = widthOf(command, target, literal);
   return {
     command,
     target,
@@ -124,9 +124,10 @@ function scanOf({ args }: Command, { alphabet }: Target, width: number): Scan {
   return args.time?.isDefault === true ? byTime : byTable;
 }
 
-/** The width of a time whose every piece has one and which could be mistaken without it. */
-function widthOf({ args }: Command, target: Target): number {
-  if (args.time === undefined || args.time.isDefault || target.alphabet !== 'time') return 0;
+/** The width of a time whose every piece has one. The default is found by the text that follows, if there is any. */
+function widthOf({ args }: Command, target: Target, literal: Buffer): number {
+  if (args.time === undefined || target.alphabet !== 'time') return 0;
+  if (args.time.isDefault && literal.length > 0) return 0;
   const widths = args.time.parts.map((part) => part.width);
   return widths.some((width) => width < 0) ? 0 : widths.reduce((sum, width) => sum + width, 0);
 }
