@@ -1,9 +1,10 @@
 // Which records matter: the user's condition in CEL, or in the words of Envoy, Gloo Mesh, Kuma and Istio.
 
 import { z } from 'zod';
-import { allOf, type Condition, type Plan } from '../access_log/filter/condition.ts';
+import { allOf, type Condition, not, type Surroundings } from '../access_log/filter/condition.ts';
 import {
   accessLogFilter,
+  condition,
   expression,
   glooFilters,
   kumaMatches,
@@ -41,11 +42,17 @@ const config = z
       .describe(
         'Istio: the side on which the proxy stood that wrote the record. Gateways are clients.',
       ),
+    keep: condition()
+      .optional()
+      .describe('An expression or an AccessLogFilter: only records that fulfil it are kept.'),
+    drop: condition()
+      .optional()
+      .describe('An expression or an AccessLogFilter: records that fulfil it are dropped.'),
     action: z
       .enum(['keep', 'drop'])
       .default('keep')
       .describe(
-        'What becomes of the records that fulfil all conditions; the others fare otherwise.',
+        'What becomes of the records that fulfil all other conditions than keep and drop; the rest fares otherwise.',
       ),
     runtime: z
       .record(z.string(), z.number().int().nonnegative())
@@ -54,7 +61,7 @@ const config = z
   })
   .refine((settings) => conditionNames.some((name) => settings[name] !== undefined), {
     message:
-      'no condition: give expression, access_log_filter, filters, workloadSelectors, matches or mode',
+      'no condition: give expression, access_log_filter, filters, workloadSelectors, matches, mode, keep or drop',
   });
 
 const conditionNames = [
@@ -64,6 +71,8 @@ const conditionNames = [
   'workloadSelectors',
   'matches',
   'mode',
+  'keep',
+  'drop',
 ] as const;
 
 type Settings = z.output<typeof config>;
@@ -99,8 +108,7 @@ function create(settings: Settings, context: Context): Processor {
     'Records for which an expression could not be evaluated: it counts as false.',
     { processor: context.id },
   );
-  const wanted = settings.action === 'keep';
-  const keeps = (row: number): boolean => condition.test(row) === wanted;
+  const keeps = (row: number): boolean => condition.test(row);
   return {
     process: (batch) => {
       const before = batch.count;
@@ -114,7 +122,8 @@ function create(settings: Settings, context: Context): Processor {
   };
 }
 
-function conditionOf(settings: Settings, surroundings: Parameters<Plan>[0]): Condition {
+/** What a record has to fulfil to be kept. */
+function conditionOf(settings: Settings, surroundings: Surroundings): Condition {
   const plans = [
     settings.expression,
     settings.access_log_filter,
@@ -124,5 +133,12 @@ function conditionOf(settings: Settings, surroundings: Parameters<Plan>[0]): Con
   ];
   const conditions = plans.flatMap((plan) => (plan === undefined ? [] : [plan(surroundings)]));
   if (settings.mode !== undefined) conditions.unshift(modeCondition(settings.mode));
-  return allOf(conditions);
+  const wanted: Condition[] = [];
+  if (conditions.length > 0) {
+    const all = allOf(conditions);
+    wanted.push(settings.action === 'keep' ? all : not(all));
+  }
+  if (settings.keep !== undefined) wanted.push(settings.keep(surroundings));
+  if (settings.drop !== undefined) wanted.push(not(settings.drop(surroundings)));
+  return allOf(wanted);
 }

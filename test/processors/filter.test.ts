@@ -47,6 +47,11 @@ describe('filter', () => {
     [{ mode: 'CLIENT' }, 'acde'],
     [{ mode: 'CLIENT', access_log_filter: errors }, 'd'],
     [{ mode: 'CLIENT', filters: [] }, 'acde'],
+    [{ keep: 'response.code >= 400' }, 'bd'],
+    [{ drop: errors }, 'ace'],
+    [{ mode: 'CLIENT', drop: errors, action: 'drop' }, ''],
+    [{ keep: errors, drop: 'response.code == 404' }, 'd'],
+    [{ drop: 'has(log.parse_error)' }, 'abcde'],
     [{ mode: 'CLIENT', access_log_filter: errors, action: 'drop' }, 'abce'],
   ] as const) {
     test(`${JSON.stringify(settings)} keeps ${kept}`, () => expect(run(settings).kept).toBe(kept));

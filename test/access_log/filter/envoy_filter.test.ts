@@ -375,7 +375,7 @@ describe('envoy_filter refuses', () => {
     ],
     [
       { header_filter: { header: { name: 'a', safe_regex_match: { regex: '(' } } } },
-      'header_filter.header.safe_regex_match.regex: bad regular expression: missing ) at character 2',
+      'header_filter.header.safe_regex_match.regex: bad regular expression: missing )',
     ],
     [{ header_filter: { header: {} } }, 'header_filter.header: name is missing'],
     [
