@@ -8,9 +8,17 @@ import { type Action, copyField, deleteFields, renameField, setField } from './a
 import { FieldHasher } from './hash.ts';
 import { moveToResource } from './to_resource.ts';
 
-const anyValue: z.ZodType<AnyValue> = z.lazy(() =>
-  z.union([z.string(), z.number(), z.boolean(), z.array(anyValue), z.record(z.string(), anyValue)]),
-);
+// What YAML can say below a list or a map is an AnyValue.
+const anyValue = () =>
+  z
+    .union([
+      z.string(),
+      z.number(),
+      z.boolean(),
+      z.array(z.unknown()),
+      z.record(z.string(), z.unknown()),
+    ])
+    .transform((value) => value as AnyValue);
 
 const key = () => z.string().min(1);
 
@@ -22,7 +30,7 @@ const action = z
         'insert: where the field is missing. update: where it is there. upsert: both. The others as above.',
       ),
     key: key().describe('The field. delete takes a * at its end.'),
-    value: anyValue.optional().describe('Of insert, update and upsert: the value.'),
+    value: anyValue().optional().describe('Of insert, update and upsert: the value.'),
     from_attribute: key()
       .optional()
       .describe(
@@ -53,7 +61,7 @@ const config = z.strictObject({
     .describe(
       'Old name: new name. A field that has the new name is overwritten where the old one is there.',
     ),
-  set: z.record(key(), anyValue).default({}).describe('Name: value that every record gets.'),
+  set: z.record(key(), anyValue()).default({}).describe('Name: value that every record gets.'),
   hash: z
     .array(key())
     .default([])
