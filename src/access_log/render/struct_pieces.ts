@@ -4,7 +4,7 @@ import type { Batch } from '../../pipeline/batch.ts';
 import type { AnyValue } from '../../pipeline/record.ts';
 import { compileCel } from '../filter/cel/cel.ts';
 import { CelError } from '../filter/cel/problem.ts';
-import { Duration, FAULT, type Result, Timestamp } from '../filter/cel/values.ts';
+import { celAny, celText } from '../filter/cel/render.ts';
 import { FormatError } from '../format/format_error.ts';
 import type { Command } from '../format/grammar.ts';
 import { FieldCells } from './field_cells.ts';
@@ -121,11 +121,8 @@ export function headersPiece({ operator }: Command): Piece {
 /** CEL and TYPED_CEL over the record's attributes; an error is nothing. Throws FormatError for a bad expression. */
 export function celPiece({ operator, args, length, position }: Command): Piece {
   const program = compileExpression(args.word ?? '', position);
-  const typed = operator.name === 'TYPED_CEL';
-  const value = (row: number): AnyValue | undefined => {
-    const result = plainResult(program.value(row));
-    return typed || result === undefined || typeof result === 'string' ? result : jsonText(result);
-  };
+  const shown = operator.name === 'TYPED_CEL' ? celAny : celText;
+  const value = (row: number): AnyValue | undefined => shown(program.value(row));
   return structPiece({ begin: (batch) => program.bind(batch), value }, { length, cutsJson: true });
 }
 
@@ -136,21 +133,6 @@ function compileExpression(source: string, position: number) {
     if (!(error instanceof CelError)) throw error;
     throw new FormatError(`Not able to parse expression: ${error.message}`, position);
   }
-}
-
-/** A result of CEL as a value of records; undefined for an error. */
-function plainResult(result: Result): AnyValue | undefined {
-  if (result === FAULT || result === null) return undefined;
-  if (result instanceof Duration) return `${result.ms / 1000}s`;
-  if (result instanceof Timestamp) return new Date(result.ms).toISOString().replace('Z', '+00:00');
-  if (result instanceof Uint8Array) return Buffer.from(result).toString('base64');
-  if (Array.isArray(result)) return result.map((item: Result) => plainResult(item) ?? null);
-  if (result instanceof Map) {
-    const map: Record<string, AnyValue> = {};
-    for (const [key, item] of result) map[String(key)] = plainResult(item as Result) ?? null;
-    return map;
-  }
-  return result as string | number | bigint | boolean;
 }
 
 /** COALESCE: the first of several values that is there and not empty. */

@@ -35,7 +35,9 @@ const environment = new Environment({
 /** Compiles an expression, or throws a CelError with the character at which it is wrong. */
 export function compileCel(source: string, options: CelOptions = {}): CelProgram {
   const compiler = new Compiler(options.lenient === true);
-  const node = compiler.compile(parse(source));
+  const compiled = compiler.compile(parse(source));
+  // By themselves flags and statuses are the numbers that they are to Envoy.
+  const node = compiled.asInt ?? compiled;
   if (options.wantsTruth === true && node.type !== 'bool' && node.type !== 'dyn') {
     const problem = new CelError(`gives ${node.type}, not true or false`, 0);
     if (options.lenient !== true) throw problem;

@@ -22,6 +22,7 @@ for (const [expression, text, typed] of [
   ['["foo", 42, true]', 'CelList value', ['foo', 42, true]],
   ['{"foo": "42"}', 'CelMap value', { foo: '42' }],
   ['response.code', '200', 200],
+  ['response.flags', '32', 32],
   ['response.code >= 400', 'false', false],
   ['1.5 * 2.5', '3.75', 3.75],
   ['12345678.9', '1.23457e+07', 12345678.9],
@@ -34,6 +35,7 @@ for (const [expression, text, typed] of [
         'request.path': '/a',
         'request.duration': 1500,
         'response.code': 200,
+        'response.flags': ['UF'],
       },
     ]);
     batch.resource = { 'envoy.node.id': 'node_name' };
