@@ -1,4 +1,4 @@
-import { mkdirSync, symlinkSync, truncateSync } from 'node:fs';
+import { mkdirSync, symlinkSync, truncateSync, utimesSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { gzipSync } from 'node:zlib';
 import { expect, test } from 'vitest';
@@ -357,6 +357,23 @@ test('file holds no more than its budget, and every file gets its turn (F18)', a
   open = [];
 });
 
+test('file hears of a new file before it would look', async () => {
+  const folder = new Folder();
+  const followed = await folder.follow({ poll_interval: '30s' });
+  folder.write('a.log', 'one\n');
+  await followed.until(1, 2000);
+});
+
+test('file begins at the end of files that are alike', async () => {
+  const folder = new Folder();
+  for (const name of ['a.log', 'b.log']) folder.write(name, numbered('line', 20));
+  const followed = await folder.follow({ start_at: 'end' });
+  await delay(1200);
+  expect(followed.lines).toEqual([]);
+  folder.append('b.log', 'new\n');
+  await followed.until(1);
+});
+
 test('file follows one of several names of the same file', async () => {
   const folder = new Folder();
   folder.write('a.log', 'one\n');
@@ -372,9 +389,10 @@ test('file follows one of several names of the same file', async () => {
 test('file leaves alone what is older than it may be', async () => {
   const folder = new Folder();
   folder.write('old.log', 'old\n');
-  await delay(60);
+  const hourAgo = new Date(Date.now() - 3_600_000);
+  utimesSync(folder.at('old.log'), hourAgo, hourAgo);
   folder.write('new.log', 'new\n');
-  const followed = await folder.follow({ ignore_older: '40ms' });
+  const followed = await folder.follow({ ignore_older: '30m' });
   await followed.until(1);
   await delay(30);
   expect(followed.lines).toEqual(['new']);

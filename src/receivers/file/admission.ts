@@ -153,8 +153,8 @@ export class Admission {
       }
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === 'ENOENT') return true;
-      if (this.firstLook && settings.start_at === 'end')
-        this.#beginAt.set(path, Number(stats.size));
+      const atEnd = this.firstLook && settings.start_at === 'end';
+      if (atEnd) this.#beginAt.set(path, Number(stats.size));
       troubles.report(path, error);
     }
     return true;
@@ -163,6 +163,8 @@ export class Admission {
   async #identify(candidate: Candidate, alone: boolean): Promise<void> {
     const { known, settings } = this.#options;
     const { dev, ino } = candidate;
+    // What is there at the first look is not a copy being made.
+    const mayHold = !alone && !this.firstLook;
     const before = known.remembered(dev, ino);
     for (const file of before) {
       if (!file.emptied && (await isSame(candidate, file))) return this.#follow(file, candidate);
@@ -172,9 +174,9 @@ export class Admission {
       if (!copyIsLikely(candidate, file)) continue;
       if (file.state === 'lost') {
         if (await isSame(candidate, file)) return this.#follow(file, candidate);
-      } else if (!alone && (await mayBeCopy(candidate, file))) return this.#hold(candidate, file);
+      } else if (mayHold && (await mayBeCopy(candidate, file))) return this.#hold(candidate, file);
     }
-    if (!alone && candidate.head.length < settings.fingerprint_size) {
+    if (mayHold && candidate.head.length < settings.fingerprint_size) {
       const original = await this.#copiedNow(candidate);
       if (original !== undefined) return this.#hold(candidate, original);
     }

@@ -27,7 +27,9 @@ export type Checkpoint = {
   fingerprint: string;
   /** `offset` is inside a line whose rest is not wanted. */
   skipping: boolean;
-  /** Read to its end, and gone. */
+  /** A gzip file: `offset` counts the bytes inside. */
+  compressed: boolean;
+  /** Read to its end, and gone or compressed. */
   finished: boolean;
   /** Its inode has begun anew since: only a copy can be it. */
   emptied: boolean;
@@ -124,7 +126,8 @@ export class CheckpointStore {
         key integer primary key, id text not null, path text not null, dev text not null,
         ino text not null, generation integer not null, offset integer not null, tail blob not null,
         fingerprint_bytes integer not null, fingerprint text not null,
-        skipping integer not null, finished integer not null, emptied integer not null, seen_ms integer not null
+        skipping integer not null, compressed integer not null,
+        finished integer not null, emptied integer not null, seen_ms integer not null
       ) strict;
       pragma user_version = ${version}`);
   }
@@ -151,7 +154,7 @@ export class CheckpointStore {
   /** Writes and removes all or nothing. From then on the state counts as kept. */
   save(changed: readonly Checkpoint[], removed: readonly number[]): void {
     this.#upsert ??= this.#database.prepare(
-      'insert or replace into file values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)',
+      'insert or replace into file values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)',
     );
     this.#remove ??= this.#database.prepare('delete from file where key = ?');
     this.#database.exec('begin');
@@ -181,6 +184,7 @@ export class CheckpointStore {
       point.fingerprintBytes,
       point.fingerprint,
       Number(point.skipping),
+      Number(point.compressed),
       Number(point.finished),
       Number(point.emptied),
       Math.round(point.seenMs),
@@ -205,6 +209,7 @@ function fromRow(row: Record<string, unknown>): Checkpoint {
     fingerprintBytes: Number(row['fingerprint_bytes']),
     fingerprint: String(row['fingerprint']),
     skipping: row['skipping'] !== 0,
+    compressed: row['compressed'] !== 0,
     finished: row['finished'] !== 0,
     emptied: row['emptied'] !== 0,
     seenMs: Number(row['seen_ms']),

@@ -93,6 +93,7 @@ export class Tailed {
     file.generation = point.generation;
     file.fingerprint = { bytes: point.fingerprintBytes, hash: point.fingerprint };
     file.startAt(point.offset, point.tail, point.skipping);
+    file.compressed = point.compressed;
     file.finished = point.finished;
     file.emptied = point.emptied;
     file.seenMs = point.seenMs;
@@ -147,6 +148,7 @@ export class Tailed {
       fingerprintBytes: this.fingerprint.bytes,
       fingerprint: this.fingerprint.hash,
       skipping: this.acknowledgedSkipping,
+      compressed: this.compressed,
       finished: this.finished,
       emptied: this.emptied,
       seenMs: this.seenMs,

@@ -138,6 +138,7 @@ export class Tracker {
     if (changed) {
       file.changedMs = nowMs;
       file.mtimeNs = stats.mtimeNs;
+      file.last = false;
     }
     if (file.compressed) {
       if (changed && size !== file.size) file.finished = false;
@@ -166,8 +167,8 @@ export class Tracker {
     }
     if (idleMs < hotMs) return;
     const polls = Math.floor(known.live.size / idleLooksPerPoll);
-    if (polls > 0)
-      file.lookAtMs = nowMs + polls * settings.poll_interval * (0.5 + context.random());
+    if (polls === 0) return;
+    file.lookAtMs = nowMs + polls * settings.poll_interval * (0.5 + context.random());
   }
 
   /** The path leads somewhere else, or nowhere. */
@@ -198,14 +199,12 @@ export class Tracker {
       return this.#finish(file, nowMs);
     }
     if (file.state !== 'gone' || file.changedMs !== changedMs || this.#pump.isReady(file)) return;
-    if (file.inFlight > 0 && file.seenBytes < file.size) return;
     if (nowMs - Math.max(file.goneMs, changedMs) < settings.rotate_wait) return;
-    if (!file.compressed && file.position < file.size && !file.last) {
+    if (file.compressed ? !file.finished && file.inFlight > 0 : file.position < file.size) {
+      // Unread, however long that takes.
       file.last = true;
-      this.#pump.ready(file);
-      return;
-    }
-    this.#finish(file, nowMs);
+      if (!this.#pump.isFailing(file)) this.#pump.ready(file);
+    } else this.#finish(file, nowMs);
   }
 
   /** Read to its end, and nobody has written to it for a while. */
