@@ -25,9 +25,10 @@ export class FlagsReader {
 
   names(row: number): readonly string[] {
     const value = this.#batch?.value(this.#column, row);
-    if (value === undefined || value === null) return none;
-    if (Array.isArray(value)) return value as readonly string[];
-    return splitFlags(String(value));
+    if (typeof value === 'string') return splitFlags(value);
+    if (!Array.isArray(value)) return none;
+    const isList = value.every((name) => typeof name === 'string');
+    return isList ? value : value.filter((name) => typeof name === 'string');
   }
 
   /** Envoy's bit mask. */
