@@ -14,6 +14,9 @@ type AddressFacts = {
   readonly ip: string;
   /** As which kind of proxy the address was seen at work. */
   role: ProxyKind | undefined;
+  /** Whose proxy it was seen to be, from the facts of that proxy's own stream, and when last. */
+  self: PartyFacts | undefined;
+  seenMs: number;
   owners: Owners | undefined;
   /** Who it is whatever the port. */
   owner: PartyFacts | undefined;
@@ -82,6 +85,9 @@ export class AddressCell {
   }
 }
 
+/** How long what was seen of an address counts. */
+const seenMsMax = 600_000;
+
 export class AddressBook {
   readonly #parties: CallFacts;
   readonly #inventory: Inventory;
@@ -89,6 +95,8 @@ export class AddressBook {
     (bytes, start, end) => ({
       ip: bytes.utf8Slice(start, end),
       role: undefined,
+      self: undefined,
+      seenMs: 0,
       owners: undefined,
       owner: undefined,
       generation: -1,
@@ -99,6 +107,8 @@ export class AddressBook {
   #noted: AddressFacts | undefined = undefined;
   readonly #notedBytes = Buffer.alloc(64);
   #notedLength = -1;
+  #selves = 0;
+  #nowMs = 0;
   #bytes: Buffer = Buffer.alloc(0);
   #view = viewOf(this.#bytes);
 
@@ -108,6 +118,7 @@ export class AddressBook {
   }
 
   begin(batch: Batch, view: DataView): void {
+    this.#nowMs = batch.observedMs;
     this.#bytes = batch.bytes;
     this.#view = view;
   }
@@ -146,14 +157,34 @@ export class AddressBook {
     return cell.isThere ? this.#factsOf(cell).role : undefined;
   }
 
-  /** Notes that the address is a proxy of this kind. */
-  note(cell: AddressCell, role: ProxyKind): void {
+  /** Notes that the address is the own one of a proxy, and, when its stream says so, whose. */
+  note(cell: AddressCell, role: ProxyKind, self: PartyFacts | undefined): void {
+    if (!cell.isThere || this.isLocal(cell)) return;
     // The rows of one stream mostly have the same address, which is quicker to compare than to look up.
-    if (this.#isNoted(cell) && this.#noted?.role === role) return;
-    this.#noted = this.#factsOf(cell);
-    this.#noted.role = role;
-    if (cell.text !== undefined) this.#notedLength = -1;
-    else this.#notedLength = this.#bytes.copy(this.#notedBytes, 0, cell.start, cell.end);
+    let facts = this.#noted;
+    if (facts === undefined || !this.#isNoted(cell)) {
+      facts = this.#factsOf(cell);
+      this.#noted = facts;
+      const isSpan = cell.text === undefined;
+      this.#notedLength = isSpan ? this.#bytes.copy(this.#notedBytes, 0, cell.start, cell.end) : -1;
+    }
+    facts.role = role;
+    facts.seenMs = this.#nowMs;
+    if (self === undefined) return;
+    if (facts.self === undefined) this.#selves++;
+    facts.self = self;
+  }
+
+  /** Whether more than one proxy's address has been seen: only then one can say who another is. */
+  get hasSelves(): boolean {
+    return this.#selves > 1;
+  }
+
+  /** Whose proxy has been seen at the address, lately enough that nobody else is likely to have it now. */
+  seen(cell: AddressCell): PartyFacts | undefined {
+    if (!this.hasSelves || !cell.isThere || this.isLocal(cell)) return undefined;
+    const facts = this.#factsOf(cell);
+    return this.#nowMs - facts.seenMs <= seenMsMax ? facts.self : undefined;
   }
 
   #isNoted(cell: AddressCell): boolean {
@@ -192,6 +223,7 @@ export class AddressBook {
   clear(): void {
     this.#facts.clear();
     this.#noted = undefined;
+    this.#selves = 0;
   }
 
   #factsOf(cell: AddressCell): AddressFacts {

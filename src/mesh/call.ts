@@ -18,6 +18,7 @@ export const partyRules = {
   authority: 8,
   inventory: 9,
   kuma: 10,
+  seen_before: 11,
 } as const;
 
 /** Whether Kuma's rules for what it cannot know hold: `unknown`, `*`. Auto: when node, resource or cluster are Kuma's. */

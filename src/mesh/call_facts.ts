@@ -40,7 +40,7 @@ export type SelfFacts = Fact & {
   readonly zone: number;
   readonly meshName: number;
   readonly meshId: number;
-  /** The inventory's generation that took part in it. */
+  /** The state of inventory and learnt services that took part in it. */
   readonly generation: number;
 };
 
@@ -61,6 +61,8 @@ export class CallFacts {
   /** Parties by content: replicas of one workload are one fact. */
   readonly #parties = new Map<string, PartyFacts>();
   #owners = new WeakMap<Party, PartyFacts>();
+  /** Services by namespace and workload, learnt from the calls that came in there. */
+  readonly #served = new Map<string, string>();
   #ids = 1;
 
   constructor(names: Names, inventory: Inventory, cluster: string | undefined) {
@@ -107,7 +109,8 @@ export class CallFacts {
   /** The proxy behind a stream's facts, with what the inventory adds. */
   self(resource: Attributes): SelfFacts {
     const known = this.#selves.get(resource);
-    if (known?.generation === this.#inventory.generation) return known;
+    const generation = this.#inventory.generation + this.#served.size;
+    if (known?.generation === generation) return known;
     const self = known?.self ?? selfOf(resource);
     const party = partyCodes(this.#names, self);
     const owner =
@@ -115,9 +118,10 @@ export class CallFacts {
         ? undefined
         : this.#inventory.byPod(self.namespace, self.pod)) ??
       (self.ip === undefined ? undefined : this.#inventory.byIp(self.ip)?.any);
-    // A service that only the pod's name suggests gives way to one that the inventory knows.
-    if (owner?.service !== undefined && self.evidence === 'resource') {
-      party.service = this.#names.code(owner.service);
+    // A service that only the workload's name suggests gives way to one that somebody knows.
+    if (self.service === self.workload) {
+      const known = owner?.service ?? this.#served.get(`${self.namespace}/${self.workload}`);
+      if (known !== undefined) party.service = this.#names.code(known);
     }
     if (owner !== undefined) complete(party, partyCodes(this.#names, owner));
     if (party.cluster === NO_NAME) party.cluster = this.#names.code(this.#cluster);
@@ -128,10 +132,23 @@ export class CallFacts {
       zone: this.#names.code(self.zone ?? owner?.zone),
       meshName: this.#names.code(self.mesh ?? owner?.mesh),
       meshId: this.#names.code(self.meshId),
-      generation: this.#inventory.generation,
+      generation,
     };
     this.#selves.set(resource, facts);
     return facts;
+  }
+
+  /**
+   * Learns from an inbound call as which service the proxy's workload is called. The first one stays, so that the name
+   * does not flicker where several services lead to a workload.
+   */
+  learnService({ self }: SelfFacts, { service, namespace }: PartyCodes): void {
+    const { workload } = self;
+    if (workload === undefined || self.service !== workload) return;
+    const name = this.#names.text(service);
+    if (name === undefined || this.#names.text(namespace) !== self.namespace) return;
+    const key = `${self.namespace}/${workload}`;
+    if (this.#served.size < servedMax && !this.#served.has(key)) this.#served.set(key, name);
   }
 
   /** Codes became void. */
@@ -182,6 +199,7 @@ export class CallFacts {
 }
 
 const partiesMax = 16_384;
+const servedMax = 16_384;
 
 function jsonOf(text: string): unknown {
   try {

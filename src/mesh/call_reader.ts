@@ -3,7 +3,7 @@
 
 import type { Batch } from '../pipeline/batch.ts';
 import type { AddressCell } from './address_book.ts';
-import { Call } from './call.ts';
+import { Call, partyRules } from './call.ts';
 import type { SelfFacts } from './call_facts.ts';
 import { CallMemo } from './call_memo.ts';
 import type { Direction } from './cluster_name.ts';
@@ -18,6 +18,8 @@ export class CallReader {
   readonly #verdict: Verdict;
   readonly #sight: Sight;
   readonly #calls: CallMemo;
+  #notedSelf: SelfFacts | undefined = undefined;
+  #notedReporter: Reporter | undefined = undefined;
 
   constructor(options: CallOptions) {
     const scene = new Scene(options);
@@ -54,6 +56,7 @@ export class CallReader {
   /** To be called before the rows of a batch are read. `renewed`: the codes of the names start anew. */
   begin(batch: Batch, renewed: boolean): void {
     if (renewed) this.#calls.clear();
+    this.#notedSelf = undefined;
     this.#scene.begin(batch, renewed);
   }
 
@@ -62,6 +65,7 @@ export class CallReader {
     const scene = this.#scene;
     scene.look(row);
     this.#direction(row);
+    this.#note();
     scene.gather(row, this.#verdict);
     const known = this.#calls.get(scene.key, scene.keyLength);
     if (known !== undefined) return known;
@@ -92,6 +96,8 @@ export class CallReader {
     call.meshName = self.meshName;
     nameSource(this.#scene, call);
     nameDestination(this.#scene, call);
+    const isCalled = call.reporter === 'destination' && isNameOfService(call.destinationRule);
+    if (isCalled) this.#scene.facts.learnService(this.#scene.self, call.destination);
     return call;
   }
 
@@ -109,6 +115,27 @@ export class CallReader {
     sight.localPort = holds(scene.columns.upstreamLocal, row) ? -1 : scene.local.port;
     this.#judge.decide(sight);
     if (scene.options.reporter !== undefined) this.#configured(scene.options.reporter);
+  }
+
+  /** Remembers the own address of the proxy where it is certain: other rows and streams may show it from outside. */
+  #note(): void {
+    const { reporter, rule } = this.#verdict;
+    const { book, self, local, upstreamLocal } = this.#scene;
+    if (reporter === undefined || (self === this.#notedSelf && reporter === this.#notedReporter)) {
+      return;
+    }
+    const isKnown = self.self.evidence !== undefined;
+    const owner = isKnown ? self : undefined;
+    if (reporter === 'destination') {
+      if (rule !== reporterRules.cluster_name) return;
+      book.note(local, 'sidecar', owner);
+    } else if (rule === reporterRules.addresses || rule === reporterRules.node) {
+      book.note(upstreamLocal, reporter === 'gateway' ? 'gateway' : 'sidecar', owner);
+    } else return;
+    if (!isKnown) return;
+    // One proxy has one address: once per batch is enough for a stream whose proxy is known.
+    this.#notedSelf = self;
+    this.#notedReporter = reporter;
   }
 
   /** The direction in the record itself, as Kuma's formats print it or let it be seen: only callers are known by name. */
@@ -133,4 +160,9 @@ export class CallReader {
     verdict.rule = reporterRules.configured;
     verdict.direction ??= reporter === 'destination' ? 'inbound' : 'outbound';
   }
+}
+
+/** Whether the rule took the name under which the workload was called. */
+function isNameOfService(rule: number): boolean {
+  return rule === partyRules.cluster_name || rule === partyRules.server_name;
 }

@@ -153,7 +153,7 @@ function istioParts(
     service: isService ? host.service : undefined,
     port: portOf(portText),
     // Until Istio 1.7 the third part of an inbound cluster is the name of the port.
-    subset: subset === '' || direction === 'inbound' ? undefined : subset,
+    subset: subset === '' || subset === '_' || direction === 'inbound' ? undefined : subset,
   });
 }
 

@@ -29,6 +29,7 @@ function outbound(scene: Scene, call: Call): void {
   }
   if (destination.service === NO_NAME) takeHost(scene, call, scene.host, rules.authority);
   take(call, destination, scene.destinationOwner?.party, rules.inventory);
+  take(call, destination, scene.destinationSeen?.party, rules.seen_before);
   if (destination.service === NO_NAME) nameless(scene, call);
 }
 
@@ -49,6 +50,7 @@ function inbound(scene: Scene, call: Call): void {
     take(call, destination, self.party, rules[self.self.evidence ?? 'inventory']);
   }
   take(call, destination, scene.destinationOwner?.party, rules.inventory);
+  take(call, destination, scene.destinationSeen?.party, rules.seen_before);
   if (destination.service === NO_NAME) takeHost(scene, call, host, rules.authority);
   if (call.port < 0) call.port = scene.cluster.port;
 }

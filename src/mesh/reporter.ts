@@ -95,14 +95,11 @@ export class Judge {
     const { source, local, upstreamLocal } = sight;
     const book = this.#book;
     if (!upstreamLocal.isThere) return false;
-    const isLocal = book.isLocal(upstreamLocal);
     if (book.same(source, upstreamLocal)) {
-      if (!isLocal) book.note(upstreamLocal, 'sidecar');
       this.#say('outbound', 'source', reporterRules.addresses);
       return true;
     }
-    if (isLocal || !book.same(local, upstreamLocal)) return false;
-    book.note(upstreamLocal, 'gateway');
+    if (book.isLocal(upstreamLocal) || !book.same(local, upstreamLocal)) return false;
     this.#say('outbound', 'gateway', reporterRules.addresses);
     return true;
   }

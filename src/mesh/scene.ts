@@ -74,7 +74,7 @@ class Columns {
 
 /** Facts in a key: those that most records have, and those that only some meshes and formats bring. */
 const commonFacts = 5;
-const allFacts = 13;
+const allFacts = 15;
 
 export class Scene {
   readonly options: CallOptions;
@@ -110,6 +110,9 @@ export class Scene {
   saidHost: HostFacts | undefined = undefined;
   sourceOwner: PartyFacts | undefined = undefined;
   destinationOwner: PartyFacts | undefined = undefined;
+  /** Whose proxies were seen at the addresses of the other side. */
+  sourceSeen: PartyFacts | undefined = undefined;
+  destinationSeen: PartyFacts | undefined = undefined;
   /** Of Kuma's direct access: the name of the address that was asked for. */
   directName = NO_NAME;
 
@@ -164,7 +167,7 @@ export class Scene {
       cluster.party.service !== NO_NAME ||
       (serverName !== undefined && serverName.party.service !== NO_NAME);
     this.host = isNamed ? undefined : facts.hosts.at(batch, view, columns.host, row);
-    const isMore = this.#hasMore || cluster.name.purpose === 'direct';
+    const isMore = this.#hasMore || this.book.hasSelves || cluster.name.purpose === 'direct';
     key[0] = cluster.id;
     key[1] = serverName === undefined ? 0 : serverName.id;
     key[2] = this.host === undefined ? 0 : this.host.id;
@@ -187,6 +190,7 @@ export class Scene {
     const said = columns.saidHost;
     this.saidHost = said && facts.hosts.at(batch, view, said, row);
     if (this.options.inventory.isUsed) this.#owners(verdict);
+    this.#seen(verdict);
     this.directName = cluster.name.purpose === 'direct' ? this.#directName(row) : NO_NAME;
     key[5] = this.peer?.id ?? 0;
     key[6] = this.identity?.id ?? 0;
@@ -196,6 +200,8 @@ export class Scene {
     key[10] = this.destinationOwner?.id ?? 0;
     key[11] = this.directName;
     key[12] = this.saidHost?.id ?? 0;
+    key[13] = this.sourceSeen?.id ?? 0;
+    key[14] = this.destinationSeen?.id ?? 0;
   }
 
   #forget(): void {
@@ -206,6 +212,8 @@ export class Scene {
     this.saidHost = undefined;
     this.sourceOwner = undefined;
     this.destinationOwner = undefined;
+    this.sourceSeen = undefined;
+    this.destinationSeen = undefined;
     this.directName = NO_NAME;
   }
 
@@ -224,6 +232,14 @@ export class Scene {
     const own = upstreamLocal.isThere ? upstreamLocal : reporter === 'gateway' ? local : source;
     this.sourceOwner = direction === undefined ? undefined : book.owner(own);
     this.destinationOwner = book.listener(upstream) ?? book.listener(local);
+  }
+
+  /** The other side, if its proxy was seen: the own side is known already. */
+  #seen({ direction, reporter }: Verdict): void {
+    const { book, direct, source, upstream } = this;
+    const caller = direction === 'inbound' ? (direct.isThere ? direct : source) : undefined;
+    this.sourceSeen = caller && book.seen(caller);
+    this.destinationSeen = reporter === 'destination' ? undefined : book.seen(upstream);
   }
 
   #directName(row: number): number {

@@ -21,6 +21,7 @@ export function nameSource(scene: Scene, call: Call): void {
     takeIdentity(call, source, scene.identity);
   }
   take(call, source, scene.sourceOwner?.party, rules.inventory);
+  take(call, source, scene.sourceSeen?.party, rules.seen_before);
   if (source.service === NO_NAME && call.isKuma) kumaUnknown(scene, call);
 }
 

@@ -709,3 +709,34 @@ test('enrich survives anything', () => {
     ),
   );
 });
+
+test('enrich recognises callers and answerers by the streams of their own proxies', () => {
+  const processor = start();
+  const observed = (batch: Batch, ms: number) => {
+    batch.observedMs = ms;
+    return fieldsOf(processor.process(batch))[0];
+  };
+  const sleep = pod('sleep-f879cc66-dzbwr', 'foo');
+  const hello = pod('helloworld-v2-65b9467fd4-q9mhc', 'istio-testing');
+  expect(observed(parsed([client], sleep), 0)).not.toHaveProperty('destination.workload');
+  expect(observed(parsed([server], hello), 1000)).toMatchObject({
+    'source.service': 'sleep',
+    'source.namespace': 'foo',
+    evidence: 'reporter=cluster_name source=seen_before destination=cluster_name',
+  });
+  expect(observed(parsed([client], sleep), 2000)).toMatchObject({
+    'destination.service': 'helloworld',
+    'destination.workload': 'helloworld-v2',
+  });
+  // The calls that came in have told under which name helloworld-v2 is called.
+  const onward = {
+    ...toReviews,
+    upstream_cluster: 'outbound|80||reviews.istio-testing.svc.cluster.local',
+  };
+  expect(observed(parsed([onward], hello), 2500)).toMatchObject({
+    'source.service': 'helloworld',
+    'source.workload': 'helloworld-v2',
+  });
+  // After ten minutes of silence the address may be somebody else's.
+  expect(observed(parsed([server], hello), 700_000)).not.toHaveProperty('source.service');
+});

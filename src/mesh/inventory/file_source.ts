@@ -3,9 +3,8 @@
 
 import { readFileSync, statSync } from 'node:fs';
 import { parseAllDocuments } from 'yaml';
-import type { Log } from '../../pipeline/component.ts';
+import type { Counter, Log } from '../../pipeline/component.ts';
 import { errorChain } from '../../pipeline/errors.ts';
-import type { Counter } from '../../telemetry/metrics.ts';
 import type { Claim } from './claim.ts';
 import { readDocument } from './resources.ts';
 import type { OwnerStore } from './store.ts';

@@ -2,9 +2,8 @@
 // has lost its place.
 
 import { setTimeout } from 'node:timers/promises';
-import type { Log } from '../../pipeline/component.ts';
+import type { Counter, Log } from '../../pipeline/component.ts';
 import { errorChain } from '../../pipeline/errors.ts';
-import type { Counter } from '../../telemetry/metrics.ts';
 import { type Struct, structAt, textAt } from '../struct.ts';
 import type { Claim } from './claim.ts';
 import { ApiError, type KubernetesApi, type Query } from './kubernetes_api.ts';

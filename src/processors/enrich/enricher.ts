@@ -181,7 +181,7 @@ export class Enricher {
     outcomes.read(row);
     const severity = this.#severity;
     if (severity !== undefined && severity.kind[row] === ABSENT) {
-      severity.setInt(row, outcomes.severity);
+      severity.setInt64(row, outcomes.severity, 0);
     }
     if (!outcomes.failed || !this.#explanation.isWanted) return;
     const code = outcomes.explanation(row, call.destination.service, call.port);

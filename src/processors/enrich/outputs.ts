@@ -34,10 +34,11 @@ export class Output {
     column.a[row] = code;
   }
 
+  /** A natural number below 2^31. */
   setInt(row: number, value: number): void {
     if (!this.isWanted) return;
     const column = this.#column ?? this.#open();
-    if (!this.existed || column.kind[row] === ABSENT) column.setInt(row, value);
+    if (!this.existed || column.kind[row] === ABSENT) column.setInt64(row, value, 0);
   }
 
   /** The IP of an address, without its port. */
