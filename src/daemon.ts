@@ -2,23 +2,28 @@
 
 import { resolve } from 'node:path';
 import { AdminServer } from './admin/server.ts';
+import {
+  aborted,
+  attempt,
+  changeOver,
+  delay,
+  needsRestart,
+  startFresh,
+  stopExporter,
+} from './changeover.ts';
 import type { Catalogue } from './components.ts';
 import type { Config, Instance } from './config/config.ts';
-import {
-  buildGraph,
-  type ExporterNode,
-  type Graph,
-  missingIn,
-  pipelinesOf,
-  type ReceiverNode,
-} from './graph.ts';
+import { buildGraph, type Graph, pipelinesOf, type ReceiverNode } from './graph.ts';
+import { Inlet } from './inlet.ts';
 import { Budget, type Share } from './pipeline/budget.ts';
 import type { Context, Log } from './pipeline/component.ts';
-import { errorChain } from './pipeline/errors.ts';
-import { receiverEdge } from './pipeline/pipeline.ts';
+import { errorChain, RefusedError } from './pipeline/errors.ts';
+import { type Pipeline, receiverEdge } from './pipeline/pipeline.ts';
+import { type Description, descriptionOf, type Status, statusOf } from './status.ts';
 import { Metrics } from './telemetry/metrics.ts';
 import { processMetrics } from './telemetry/process_metrics.ts';
 import { SelfLog } from './telemetry/selflog.ts';
+import { watchEventLoop } from './telemetry/watchdog.ts';
 
 export type DaemonOptions = {
   readonly config: Config;
@@ -39,33 +44,6 @@ export class StartError extends Error {
   }
 }
 
-type Line = readonly [id: string, text: string];
-
-export type Status = {
-  readonly version: string;
-  readonly pid: number;
-  readonly phase: string;
-  readonly uptimeSeconds: number;
-  /** Bytes. */
-  readonly budget: { readonly used: number; readonly limit: number };
-  readonly pipelines: Config['pipelines'];
-  readonly receivers: readonly {
-    readonly id: string;
-    readonly status: string;
-    readonly accepted: number;
-    readonly waiting: number;
-  }[];
-  readonly exporters: readonly {
-    readonly id: string;
-    readonly status: string;
-    readonly sent: number;
-    readonly failed: number;
-    readonly queueBytes: number;
-    readonly oldestSeconds: number;
-    readonly retrying: boolean;
-  }[];
-};
-
 export class Daemon {
   readonly metrics = new Metrics();
   readonly log: Log;
@@ -78,6 +56,12 @@ export class Daemon {
   /** Pending while a reload swaps the pipelines: deliveries wait for it. */
   #gate: Promise<void> | undefined;
   #reloading: Promise<unknown> = Promise.resolve();
+  readonly #inlets = new Map<ReceiverNode, Inlet>();
+  /** Receivers that are gone and still wait for their last deliveries. */
+  readonly #leaving = new Set<Promise<void>>();
+  /** Aborts when the process is to stop: a reload then waits for nothing more. */
+  readonly #ending = new AbortController();
+  readonly #unwatch: () => void;
 
   private constructor(options: DaemonOptions, selfLog: SelfLog) {
     const { config, version } = options;
@@ -92,6 +76,7 @@ export class Daemon {
     this.metrics.gauge('meshlog_memory_budget_used_bytes', 'Bytes that receivers hold.', {}, () => {
       return this.#budget.usedBytes;
     });
+    this.#unwatch = watchEventLoop(this.metrics, (message) => this.log.warn(message));
     this.#graph = { config, receivers: [], stages: [], exporters: [], pipelines: [] };
   }
 
@@ -116,7 +101,11 @@ export class Daemon {
     const graph = buildGraph(config, this.#surroundings(config));
     this.#graph = { ...graph, receivers: [] };
     for (const node of graph.exporters) {
-      await attempt(failed, `exporter ${node.instance.id}`, () => startExporter(node));
+      await attempt(failed, `exporter ${node.instance.id}`, async () => {
+        await node.exporter.start?.();
+        await node.queue.start();
+        node.queue.publish();
+      });
     }
     if (failed.length > 0) throw new StartError(failed);
     const started: ReceiverNode[] = [];
@@ -133,12 +122,27 @@ export class Daemon {
 
   /** Resolves when every receiver's source is exhausted; never when one of them has no end. */
   async ended(): Promise<void> {
-    await Promise.all(
-      this.#graph.receivers.map(
+    for (;;) {
+      const { receivers } = this.#graph;
+      const changed = this.#graphChange();
+      const ends = receivers.map(
         ({ receiver }) => receiver.ended ?? new Promise<void>(() => undefined),
-      ),
-    );
+      );
+      await Promise.race([Promise.all(ends), changed]);
+      if (this.#graph.receivers === receivers) return;
+    }
   }
+
+  #graphChange(): Promise<void> {
+    return new Promise((resolve) => {
+      const tell = this.#onChange;
+      this.#onChange = () => {
+        tell();
+        resolve();
+      };
+    });
+  }
+  #onChange: () => void = () => undefined;
 
   /** SIGHUP: exporters reopen their files. */
   async reopen(): Promise<void> {
@@ -151,89 +155,61 @@ export class Daemon {
 
   /**
    * Runs `config` instead. Components whose configuration is the same go on undisturbed. Rejects with StartError, and
-   * leaves everything as it was, when the new graph cannot be built or its exporters cannot be started.
+   * leaves everything as it was, when the new graph cannot be built or its exporters cannot be started. Resolves with
+   * what else did not work out.
    */
-  reload(config: Config): Promise<void> {
+  reload(config: Config): Promise<readonly string[]> {
     const reloaded = this.#reloading.then(() => this.#reload(config));
     this.#reloading = reloaded.catch(() => undefined);
     return reloaded;
   }
 
-  async #reload(config: Config): Promise<void> {
+  async #reload(config: Config): Promise<readonly string[]> {
+    if (this.#phase !== 'running') throw new StartError([`the daemon is ${this.#phase}`]);
     const old = this.#graph;
-    let graph: Graph;
+    const around = this.#surroundings(config);
+    let next: Graph;
     try {
-      graph = buildGraph(config, this.#surroundings(config), old);
+      next = buildGraph(config, around, old);
     } catch (error) {
       throw new StartError([errorChain(error)]);
     }
-    const fresh = missingIn(graph.exporters, old.exporters);
-    const waiting = fresh.filter(({ folder }) =>
-      old.exporters.some((one) => sameFolder(one, folder)),
-    );
-    const failed: string[] = [];
-    for (const node of missingIn(fresh, waiting)) {
-      await attempt(failed, `exporter ${node.instance.id}`, () => startExporter(node));
-    }
-    if (failed.length > 0) {
-      await Promise.all(fresh.map((node) => stopExporter(node, AbortSignal.timeout(0))));
-      throw new StartError(failed);
-    }
-    await this.#swap(old, graph, waiting);
+    const grace = AbortSignal.timeout(config.service.grace_period);
+    const changing = {
+      old,
+      next,
+      around,
+      deadline: AbortSignal.any([grace, this.#ending.signal]),
+      take: (graph: Graph) => this.#take(graph),
+      startReceiver: (node: ReceiverNode) => this.#startReceiver(node),
+      stopReceiver: (node: ReceiverNode) => this.#stopReceiver(node),
+      dismiss: (node: ReceiverNode) => this.#inlets.get(node)?.close(),
+      closeGate: () => this.#closeGate(),
+    };
+    const failed = await startFresh(changing);
+    if (failed.length > 0) throw new StartError(failed);
+    const problems = await changeOver(changing);
     this.#budget.limitBytes = config.service.memory_budget;
+    const restart = needsRestart(old, next);
+    if (restart.length > 0) {
+      this.log.warn(`service.${restart.join(', service.')}: takes effect when the process starts`);
+    }
+    return problems;
   }
 
-  /** Deliveries wait at the gate while queues on the same folder change hands; then receivers follow. */
-  async #swap(old: Graph, graph: Graph, waiting: readonly ExporterNode[]): Promise<void> {
-    let open: () => void = () => undefined;
-    this.#gate = new Promise((resolve) => {
-      open = resolve;
-    });
-    const gone = missingIn(old.exporters, graph.exporters);
-    const handedOver = gone.filter(({ folder }) =>
-      waiting.some((node) => sameFolder(node, folder)),
-    );
-    const deadline = AbortSignal.timeout(graph.config.service.grace_period);
-    await Promise.all(handedOver.map((node) => stopExporter(node, deadline)));
-    for (const node of waiting) {
-      await startExporter(node).catch((error: unknown) => {
-        this.#scope(node.instance).error(`cannot start: ${errorChain(error)}`);
-      });
-    }
-    const kept = graph.receivers.filter((node) => old.receivers.includes(node));
-    this.#graph = { ...graph, receivers: kept };
-    this.#gate = undefined;
-    open();
-    const receivers = await this.#changeReceivers(old, graph);
-    this.#graph = { ...graph, receivers: [...kept, ...receivers] };
-    const rest = missingIn(gone, handedOver);
-    await Promise.all(rest.map((node) => stopExporter(node, deadline)));
-    const stages = missingIn(old.stages, graph.stages);
-    await Promise.allSettled(stages.map((node) => node.stage.processor.stop?.()));
+  #take(graph: Graph): void {
+    this.#graph = graph;
+    this.#onChange();
+    this.#onChange = () => undefined;
   }
 
-  /** Stops what is gone or changed, starts what is new; a receiver that cannot start leaves the old one running. */
-  async #changeReceivers(old: Graph, graph: Graph): Promise<ReceiverNode[]> {
-    const gone = missingIn(old.receivers, graph.receivers);
-    await Promise.all(gone.map(({ receiver }) => receiver.stop()));
-    const running: ReceiverNode[] = [];
-    for (const node of missingIn(graph.receivers, old.receivers)) {
-      try {
-        await this.#startReceiver(node);
-        running.push(node);
-      } catch (error) {
-        this.#scope(node.instance).error(`cannot start: ${errorChain(error)}`);
-        const before = gone.find(({ instance }) => instance.id === node.instance.id);
-        if (before === undefined) continue;
-        const [again] = buildGraph(old.config, this.#surroundings(old.config)).receivers.filter(
-          ({ instance }) => instance.id === before.instance.id,
-        );
-        if (again === undefined) continue;
-        await this.#startReceiver(again);
-        running.push(again);
-      }
-    }
-    return running;
+  #closeGate(): () => void {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#gate = promise;
+    return () => {
+      this.#gate = undefined;
+      resolve();
+    };
   }
 
   /**
@@ -241,6 +217,7 @@ export class Daemon {
    * the number of records that could not be delivered.
    */
   async stop(hurry?: AbortSignal): Promise<number> {
+    this.#ending.abort();
     await this.#reloading;
     const grace = AbortSignal.timeout(this.#graph.config.service.grace_period);
     const deadline = hurry === undefined ? grace : AbortSignal.any([grace, hurry]);
@@ -259,79 +236,37 @@ export class Daemon {
   async #halt(deadline: AbortSignal): Promise<{ left: number; persisted: number }> {
     this.#phase = 'stopping';
     const { receivers, exporters, stages } = this.#graph;
-    const stopped = Promise.allSettled(receivers.map(({ receiver }) => receiver.stop()));
+    const stopped = Promise.allSettled([
+      ...receivers.map((node) => this.#stopReceiver(node)),
+      ...this.#leaving,
+    ]);
     await Promise.race([stopped, aborted(deadline)]);
     const results = await Promise.all(exporters.map((node) => stopExporter(node, deadline)));
     // Their last deliveries were settled by the queues just now; a defect in one must not hold up the end.
     await Promise.race([stopped, delay(1000)]);
     await Promise.allSettled(stages.map((node) => node.stage.processor.stop?.()));
     await this.#admin?.close();
+    this.#unwatch();
     return {
       left: results.reduce((sum, result) => sum + result.left, 0),
       persisted: results.reduce((sum, result) => sum + result.persisted, 0),
     };
   }
 
-  /** The number of a metric's series, for status. */
-  #sum(name: string, labels: Record<string, string>): number {
-    return this.metrics.read(name, labels) ?? 0;
-  }
-
   /** What `meshlog status` shows. */
   status(): Status {
-    const { receivers, exporters, config } = this.#graph;
-    return {
+    return statusOf({
+      graph: this.#graph,
+      metrics: this.metrics,
+      budget: this.#budget,
       version: this.#options.version,
-      pid: process.pid,
       phase: this.#phase,
-      uptimeSeconds: Math.round(performance.now() / 1000),
-      budget: { used: this.#budget.usedBytes, limit: this.#budget.limitBytes },
-      pipelines: config.pipelines,
-      receivers: receivers.map(({ instance: { id, type }, receiver }) => ({
-        id,
-        status: receiver.status?.() ?? '',
-        accepted: this.#sum('otelcol_receiver_accepted_log_records_total', {
-          receiver: id,
-          transport: type,
-        }),
-        waiting: this.#sum('meshlog_receiver_unacknowledged_records', { receiver: id }),
-      })),
-      exporters: exporters.map(({ instance: { id }, exporter, sender }) => ({
-        id,
-        status: exporter.status?.() ?? '',
-        sent: this.#sum('otelcol_exporter_sent_log_records_total', { exporter: id }),
-        failed: this.#sum('otelcol_exporter_send_failed_log_records_total', { exporter: id }),
-        queueBytes: this.#sum('otelcol_exporter_queue_size', { exporter: id, data_type: 'logs' }),
-        oldestSeconds: this.#sum('meshlog_exporter_oldest_unacknowledged_seconds', {
-          exporter: id,
-        }),
-        retrying: sender.failing,
-      })),
-    };
+    });
   }
 
   /** What runs, for the start-up picture. */
-  describe(): {
-    receivers: Line[];
-    pipelines: Line[];
-    exporters: Line[];
-    admin: string | undefined;
-  } {
-    const { config, receivers, exporters } = this.#graph;
-    const { endpoint } = config.service.admin;
-    const host = endpoint.kind === 'tcp' ? endpoint.host : '';
-    return {
-      receivers: receivers.map(({ instance, receiver }) => [
-        instance.id,
-        receiver.status?.() ?? '',
-      ]),
-      pipelines: config.pipelines.map(({ id, processors }) => [id, processors.join(' > ')]),
-      exporters: exporters.map(({ instance, exporter }) => [
-        instance.id,
-        exporter.status?.() ?? '',
-      ]),
-      admin: this.#admin === undefined ? undefined : `http://${host}:${this.#admin.port}/metrics`,
-    };
+  describe(): Description {
+    return descriptionOf(this.#graph, this.#admin?.port);
   }
 
   async #openAdmin(config: Config): Promise<void> {
@@ -346,12 +281,47 @@ export class Daemon {
   }
 
   async #startReceiver(node: ReceiverNode): Promise<void> {
-    const { id } = node.instance;
-    const edge = receiverEdge(this.metrics, id, () => pipelinesOf(this.#graph, id));
-    await node.receiver.start(async (batch) => {
-      if (this.#gate !== undefined) await this.#gate;
-      return edge(batch);
-    });
+    const edge = receiverEdge(this.metrics, node.instance.id, this.#ways(node));
+    const inlet = new Inlet(edge, () => this.#gate);
+    this.#inlets.set(node, inlet);
+    try {
+      await node.receiver.start(inlet.deliver);
+    } catch (error) {
+      this.#inlets.delete(node);
+      node.context.budget.close();
+      throw error;
+    }
+  }
+
+  /** Never rejects. */
+  #stopReceiver(node: ReceiverNode): Promise<void> {
+    const stopped = node.receiver
+      .stop()
+      .catch((error: unknown) => {
+        this.#scope(node.instance).error(`did not stop cleanly: ${errorChain(error)}`);
+      })
+      .then(() => {
+        this.#leaving.delete(stopped);
+        this.#inlets.delete(node);
+        node.context.budget.close();
+      });
+    this.#leaving.add(stopped);
+    return stopped;
+  }
+
+  /** Where a receiver's batches go now: the pipelines that name it, or, when it is leaving, those that named it last. */
+  #ways({ instance }: ReceiverNode): () => readonly Pipeline[] {
+    let last: readonly string[] = [];
+    return () => {
+      const pipelines = pipelinesOf(this.#graph, instance.id);
+      if (pipelines.length > 0) {
+        last = pipelines.map(({ id }) => id);
+        return pipelines;
+      }
+      const former = this.#graph.pipelines.filter(({ id }) => last.includes(id));
+      if (former.length > 0) return former;
+      throw new RefusedError('no pipeline is left that it could deliver to', { retryable: false });
+    };
   }
 
   #surroundings(config: Config) {
@@ -402,36 +372,4 @@ export class Daemon {
       },
     };
   }
-}
-
-const sameFolder = (node: ExporterNode, folder: string | undefined): boolean =>
-  folder !== undefined && node.folder === folder;
-
-async function startExporter({ exporter, queue }: ExporterNode): Promise<void> {
-  await exporter.start?.();
-  await queue.start();
-}
-
-async function stopExporter(
-  { exporter, queue }: ExporterNode,
-  deadline: AbortSignal,
-): Promise<{ left: number; persisted: number }> {
-  const result = await queue.stop(deadline);
-  await exporter.stop().catch(() => undefined);
-  return result;
-}
-
-async function attempt(failed: string[], what: string, work: () => Promise<void>): Promise<void> {
-  try {
-    await work();
-  } catch (error) {
-    failed.push(`${what}: ${errorChain(error)}`);
-  }
-}
-
-const delay = (ms: number): Promise<void> => new Promise((done) => setTimeout(done, ms).unref());
-
-function aborted(signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return Promise.resolve();
-  return new Promise((done) => signal.addEventListener('abort', () => done(), { once: true }));
 }

@@ -8,15 +8,21 @@ import type { Config, Instance } from './config/config.ts';
 import type { Context, Exporter, Log, Processor, Receiver } from './pipeline/component.ts';
 import { DeadLetter } from './pipeline/dead_letter.ts';
 import { DiskQueue } from './pipeline/disk_queue/disk_queue.ts';
+import { MemoryQueue } from './pipeline/memory_queue.ts';
 import { Pipeline, type Stage, stage } from './pipeline/pipeline.ts';
-import { MemoryQueue, type Queue, type QueueSettings } from './pipeline/queue.ts';
+import type { Queue, QueueSettings } from './pipeline/queue.ts';
 import { type RetrySettings, Sender } from './pipeline/sender.ts';
 import type { Metrics } from './telemetry/metrics.ts';
 
-export type ReceiverNode = { readonly instance: Instance; readonly receiver: Receiver };
+export type ReceiverNode = {
+  readonly instance: Instance;
+  readonly receiver: Receiver;
+  readonly context: Context;
+};
 export type ExporterNode = {
   readonly instance: Instance;
   readonly exporter: Exporter;
+  readonly context: Context;
   readonly queue: Queue;
   readonly sender: Sender;
   /** Folder of the disk queue, which only one queue at a time may use. */
@@ -96,9 +102,11 @@ export function missingIn<T>(of: readonly T[], other: readonly T[]): T[] {
 const isSame = (a: Instance, b: Instance): boolean =>
   a.id === b.id && a.kind === b.kind && isDeepStrictEqual(a.raw, b.raw);
 
-function receiverNode(instance: Instance, around: Surroundings): ReceiverNode {
+/** A receiver that is not started. */
+export function receiverNode(instance: Instance, around: Surroundings): ReceiverNode {
   const type = found(around.catalogue.receivers, instance);
-  return { instance, receiver: type.create(instance.config, around.context(instance)) };
+  const context = around.context(instance);
+  return { instance, context, receiver: type.create(instance.config, context) };
 }
 
 function stageNode(
@@ -121,6 +129,20 @@ function stageNode(
   };
 }
 
+/** Where an exporter's records are kept; undefined without a state directory. */
+export function placesOf(
+  id: string,
+  stateDirectory: string | undefined,
+): { queueFolder: string | undefined; deadLetterFile: string | undefined } {
+  const name = id.replace(/[^\w.-]/g, '_');
+  const inState = (...parts: string[]): string | undefined =>
+    stateDirectory === undefined ? undefined : resolve(stateDirectory, ...parts);
+  return {
+    queueFolder: inState('queue', name),
+    deadLetterFile: inState('dead_letter', `${name}.jsonl`),
+  };
+}
+
 type ExporterSettings = {
   readonly queue: QueueSettings;
   readonly retry_on_failure: RetrySettings;
@@ -133,11 +155,9 @@ function exporterNode(instance: Instance, around: Surroundings): ExporterNode {
   const exporter = type.create(instance.config, context);
   // Every exporter's schema has these: components.ts adds them.
   const settings = instance.config as ExporterSettings;
-  const name = instance.id.replace(/[^\w.-]/g, '_');
-  const inState = (...parts: string[]): string | undefined =>
-    context.stateDirectory === undefined ? undefined : resolve(context.stateDirectory, ...parts);
+  const { queueFolder, deadLetterFile } = placesOf(instance.id, context.stateDirectory);
   const deadLetter = new DeadLetter({
-    path: inState('dead_letter', `${name}.jsonl`),
+    path: deadLetterFile,
     exporter: instance.id,
     bytesMax: 1024 ** 3,
   });
@@ -150,14 +170,14 @@ function exporterNode(instance: Instance, around: Surroundings): ExporterNode {
   });
   if (settings.queue.type === 'memory') {
     const queue = new MemoryQueue(settings.queue, sender, context);
-    return { instance, exporter, sender, queue, folder: undefined };
+    return { instance, exporter, context, sender, queue, folder: undefined };
   }
-  const folder = inState('queue', name);
+  const folder = queueFolder;
   if (folder === undefined) {
     throw new Error(`exporter ${instance.id}: a disk queue needs service.state_directory`);
   }
   const queue = new DiskQueue(folder, settings.queue, sender, context);
-  return { instance, exporter, sender, queue, folder };
+  return { instance, exporter, context, sender, queue, folder };
 }
 
 function found<T>(types: Readonly<Record<string, T>>, instance: Instance): T {

@@ -18,7 +18,8 @@ export type ReloadOutcome = {
 
 export type ReloaderOptions = {
   readonly read: () => ReadConfig;
-  readonly apply: (config: Config) => Promise<void>;
+  /** Resolves with what did not work out although the rest runs; rejects when everything stays as it was. */
+  readonly apply: (config: Config) => Promise<readonly string[]>;
   readonly log: Log;
   readonly metrics: Metrics;
 };
@@ -84,11 +85,21 @@ export class Reloader {
   async #reload(why: string): Promise<ReloadOutcome> {
     const { read, apply, log, metrics } = this.#options;
     let reason = '';
+    let partly = false;
     try {
+      // What is read now need not be read again because a look at the files finds it new.
+      this.#seen = await fingerprint(this.#files);
       const { config, report, files } = read();
-      if (files.length > 0) this.#files = files;
+      if (files.length > 0 && files.join() !== this.#files.join()) {
+        this.#files = files;
+        this.#seen = await fingerprint(files);
+      }
       if (config === undefined) reason = report.trim();
-      else await apply(config);
+      else {
+        const problems = await apply(config);
+        partly = problems.length > 0;
+        reason = problems.join('; ');
+      }
     } catch (error) {
       reason = errorChain(error);
     }
@@ -100,6 +111,7 @@ export class Reloader {
       })
       .add(1);
     if (ok) log.info(`configuration reloaded: ${why}`);
+    else if (partly) log.error(`configuration reloaded in part (${why}): ${reason}`);
     else log.error(`the old configuration goes on, the new one cannot be used (${why}): ${reason}`);
     return this.last;
   }

@@ -1,8 +1,8 @@
 // meshlog status and meshlog reload: questions to a running daemon over its control socket.
 
 import type { Command } from 'commander';
-import type { Status } from '../daemon.ts';
 import type { ReloadOutcome } from '../reloader.ts';
+import type { Status } from '../status.ts';
 
 type Options = { readonly config?: string[]; readonly socket?: string; readonly json?: boolean };
 type FullStatus = Status & { readonly reload: ReloadOutcome | null };

@@ -3,6 +3,7 @@
 import { readComponents } from './components.ts';
 import type { Catalogue, Config, PipelineConfig } from './config.ts';
 import type { Findings } from './findings.ts';
+import { checkQueues } from './queues.ts';
 import { checkReferences } from './references.ts';
 import { type Service, serviceSchema } from './service.ts';
 import { directoryOf, type Source, startOf } from './source.ts';
@@ -23,6 +24,7 @@ export function readWhole(
   const instances = readComponents(root, catalogue, findings);
   const service = readService(root, reading);
   checkReferences({ root, catalogue }, startOf(first), findings);
+  checkQueues(root, findings);
   if (service === undefined || findings.hasErrors) return undefined;
   const { pipelines, extensions: _, ...rest } = service;
   return Object.freeze({

@@ -5,14 +5,23 @@ type Waiter = { bytes: number; share: Share; resolve: () => void };
 
 /** Hands out bytes to receivers, first come first served, so that no receiver takes more than its fair part for long. */
 export class Budget {
-  /** A reload may change it. */
-  limitBytes: number;
+  #limitBytes: number;
   usedBytes = 0;
   readonly #shares = new Set<Share>();
   #waiting: Waiter[] = [];
 
   constructor(limitBytes: number) {
-    this.limitBytes = limitBytes;
+    this.#limitBytes = limitBytes;
+  }
+
+  get limitBytes(): number {
+    return this.#limitBytes;
+  }
+
+  /** A reload may change it. */
+  set limitBytes(bytes: number) {
+    this.#limitBytes = bytes;
+    this.#serve();
   }
 
   /** A share for one receiver. Call `close` when the receiver is gone. */
@@ -39,6 +48,11 @@ export class Budget {
   /** @internal */ give(share: Share, bytes: number): void {
     share.usedBytes -= bytes;
     this.usedBytes -= bytes;
+    this.#serve();
+  }
+
+  /** Gives what is free to those that wait. */
+  #serve(): void {
     if (this.#waiting.length === 0) return;
     const still: Waiter[] = [];
     for (const waiter of this.#waiting) {
@@ -75,6 +89,13 @@ export class Share {
   /** Takes bytes at once when there is room for them; false otherwise. */
   tryTake(bytes: number): boolean {
     if (!this.#closed && !this.#budget.fits(this, bytes)) return false;
+    this.#budget.take(this, bytes);
+    return true;
+  }
+
+  /** Takes bytes while this share stays within half of the budget, whatever others hold: they get less from then on. */
+  claim(bytes: number): boolean {
+    if (this.usedBytes > 0 && this.usedBytes + bytes > this.#budget.limitBytes / 2) return false;
     this.#budget.take(this, bytes);
     return true;
   }

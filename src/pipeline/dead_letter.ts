@@ -1,10 +1,10 @@
 // Where records go that an exporter's peer refuses for good: a file of JSON lines, for people and for `meshlog replay`.
 
-import { open } from 'node:fs/promises';
+import { type FileHandle, open } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { Batch } from './batch.ts';
 import { jsonSafe } from './batch.ts';
-import { makeFolder } from './folder.ts';
+import { makeFolder, syncFolder } from './folder.ts';
 
 /** Keeps refused records with the reason. Without a path it keeps nothing, and the caller counts a drop. */
 export class DeadLetter {
@@ -32,17 +32,32 @@ export class DeadLetter {
   async #append(path: string, lines: string): Promise<boolean> {
     try {
       await makeFolder(dirname(path));
-      await using file = await open(path, 'a', 0o600);
+      await using file = await open(path, 'a+', 0o600);
       const { size } = await file.stat();
-      if (size + lines.length > this.#bytesMax) return false;
-      await file.appendFile(lines);
-      await file.datasync();
+      const bytes = Buffer.from((await endsTorn(file, size)) ? `\n${lines}` : lines);
+      if (size + bytes.length > this.#bytesMax) return false;
+      try {
+        await file.appendFile(bytes);
+        await file.datasync();
+      } catch (error) {
+        await file.truncate(size);
+        throw error;
+      }
+      if (size === 0) await syncFolder(dirname(path));
       return true;
     } catch {
       // The caller counts and reports the records as dropped: nothing more can be done with a broken disk.
       return false;
     }
   }
+}
+
+/** Whether an earlier process was killed in the middle of a line. */
+async function endsTorn(file: FileHandle, size: number): Promise<boolean> {
+  if (size === 0) return false;
+  const last = Buffer.alloc(1);
+  await file.read(last, 0, 1, size - 1);
+  return last[0] !== 10;
 }
 
 function linesOf(batch: Batch, facts: { exporter: string; reason: string; error: string }): string {

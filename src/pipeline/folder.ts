@@ -1,6 +1,6 @@
 // Folders that components make for their own files.
 
-import { mkdir } from 'node:fs/promises';
+import { mkdir, open } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
 /**
@@ -21,4 +21,16 @@ export async function makeFolder(path: string): Promise<void> {
       if ((again as NodeJS.ErrnoException).code !== 'EEXIST') throw again;
     }
   }
+}
+
+/** Makes a folder whose name survives a power cut. */
+export async function makeLastingFolder(path: string): Promise<void> {
+  await makeFolder(path);
+  await syncFolder(dirname(path));
+}
+
+/** Forces the names in a folder to disk. */
+export async function syncFolder(path: string): Promise<void> {
+  const folder = await open(path, 'r');
+  await folder.sync().finally(() => folder.close());
 }

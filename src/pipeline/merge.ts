@@ -51,6 +51,28 @@ export function mergeBatches(batches: readonly Batch[]): Batch {
   return merged;
 }
 
+/**
+ * What goes out for some batches: one that holds all of them, as far as they can be put together. Those that cannot (a
+ * defect, of ours) go alone rather than not at all. `made` are the caller's to release.
+ */
+export function grouped(batches: readonly Batch[]): { whole: Batch[]; made: Batch[] } {
+  const whole: Batch[] = [];
+  const made: Batch[] = [];
+  for (let from = 0; from < batches.length; ) {
+    let to = from + 1;
+    while (to < batches.length && batches[to]?.source === batches[from]?.source) to++;
+    const group = batches.slice(from, to);
+    from = to;
+    try {
+      if (group.length > 1) made.push(mergeBatches(group));
+      whole.push(...(group.length > 1 ? made.slice(-1) : group));
+    } catch {
+      whole.push(...group);
+    }
+  }
+  return { whole, made };
+}
+
 type Offsets = {
   readonly base: number;
   readonly firstRow: number;

@@ -1,14 +1,11 @@
 // The only place that holds data. One queue per exporter: bounded, batching, draining; what is behind it (sender.ts)
-// retries. In memory a put resolves after the export, so that the promise is the acknowledgement.
+// retries. Here: what both kinds have in common. memory_queue.ts and disk_queue/ are the kinds.
 
 import { z } from 'zod';
 import { bytes, duration } from '../config/fields.ts';
 import type { Counter } from '../telemetry/metrics.ts';
 import type { Batch } from './batch.ts';
 import type { Context } from './component.ts';
-import { RefusedError } from './errors.ts';
-import { mergeBatches } from './merge.ts';
-import type { Sender } from './sender.ts';
 
 /** What every exporter can be told besides its own fields. */
 export const exporterSettings = {
@@ -42,7 +39,7 @@ export const exporterSettings = {
         .enum(['block', 'drop_oldest', 'drop_newest'])
         .default('block')
         .describe(
-          'block: the sources wait, nothing is lost. The others lose records, and count them.',
+          'block: the sources wait, nothing is lost. The others lose records, and count them; in memory they also acknowledge at once, so that no other exporter has to wait.',
         ),
       concurrency: z
         .number()
@@ -79,231 +76,64 @@ export const exporterSettings = {
 
 export type QueueSettings = z.output<typeof exporterSettings.queue>;
 
+/** What a queue did not deliver by the end. `left`: in memory only; `persisted`: on disk, for the next start. */
+export type Rest = { readonly left: number; readonly persisted: number };
+
 /** Where a pipeline puts batches for one exporter. */
 export type Queue = {
   /** Opens files and delivers what an earlier process left. */
   start(): Promise<void>;
+  /** Shows its gauges: they belong to the one of several queues of an exporter (reload) that runs. */
+  publish(): void;
   /** Resolves when the batch is delivered or persisted (or dropped, as configured); rejects with RefusedError. */
   put(batch: Batch): Promise<void>;
-  /** Delivers what it can until `deadline` aborts, then lets go. Returns the records that were left. */
-  stop(deadline: AbortSignal): Promise<{ left: number; persisted: number }>;
+  /** Delivers what it can until `deadline` aborts, then lets go. */
+  stop(deadline: AbortSignal): Promise<Rest>;
 };
 
-type Item = {
-  readonly batch: Batch;
-  readonly size: number;
-  readonly sinceMs: number;
-  readonly resolve: () => void;
-  readonly reject: (error: Error) => void;
-};
-
-export class MemoryQueue implements Queue {
-  readonly #settings: QueueSettings;
-  readonly #sender: Sender;
-  readonly #context: Context;
-  readonly #abort = new AbortController();
-  readonly #enqueueFailed: Counter;
-  #items: Item[] = [];
-  /** Puts that found the queue full: they wait outside, and so do their sources. */
-  #outside: Item[] = [];
-  #queuedBytes = 0;
-  #active = new Set<Item>();
-  #running = 0;
-  #stopping = false;
-  #timer: NodeJS.Timeout | undefined;
-  #idle: (() => void)[] = [];
-
-  constructor(settings: QueueSettings, sender: Sender, context: Context) {
-    this.#settings = settings;
-    this.#sender = sender;
-    this.#context = context;
-    sender.waiting = () =>
-      `0 lost, queue ${mebibytes(this.#queuedBytes)} of ${mebibytes(settings.size)} MiB`;
-    this.#enqueueFailed = queueMetrics(context, settings, {
-      bytes: () => this.#queuedBytes,
-      oldestMs: () => this.#oldestMs(),
-    });
-  }
-
-  async start(): Promise<void> {}
-
-  put(batch: Batch): Promise<void> {
-    if (this.#stopping) {
-      return Promise.reject(new RefusedError('queue is stopping', { retryable: true }));
-    }
-    return new Promise((resolve, reject) => {
-      const size = Math.max(1, batch.length);
-      this.#admit({ batch, size, sinceMs: this.#context.now(), resolve, reject });
-      this.#schedule();
-    });
-  }
-
-  async stop(deadline: AbortSignal): Promise<{ left: number; persisted: number }> {
-    this.#stopping = true;
-    const giveUp = (): void => this.#abort.abort(deadline.reason);
-    deadline.addEventListener('abort', giveUp);
-    if (deadline.aborted) giveUp();
-    this.#schedule();
-    await this.#settled();
-    deadline.removeEventListener('abort', giveUp);
-    clearTimeout(this.#timer);
-    const rest = [...this.#items, ...this.#outside];
-    const left = rest.reduce((sum, item) => sum + item.batch.count, 0) + this.#abandoned;
-    for (const item of rest) item.reject(new RefusedError('stopped', { retryable: true }));
-    this.#items = [];
-    this.#outside = [];
-    return { left, persisted: 0 };
-  }
-  #abandoned = 0;
-
-  #admit(item: Item): void {
-    const { size, when_full } = this.#settings;
-    const full = this.#queuedBytes > 0 && this.#queuedBytes + item.size > size;
-    if (!full) this.#enqueue(item);
-    else if (when_full === 'block') this.#outside.push(item);
-    else if (when_full === 'drop_newest') this.#drop(item);
-    else {
-      while (this.#items.length > 0 && this.#queuedBytes + item.size > size) {
-        const oldest = this.#items.shift();
-        if (oldest === undefined) break;
-        this.#queuedBytes -= oldest.size;
-        this.#drop(oldest);
-      }
-      if (this.#queuedBytes > 0 && this.#queuedBytes + item.size > size) this.#drop(item);
-      else this.#enqueue(item);
-    }
-  }
-
-  #enqueue(item: Item): void {
-    this.#items.push(item);
-    this.#queuedBytes += item.size;
-  }
-
-  #drop(item: Item): void {
-    this.#enqueueFailed.add(item.batch.count);
-    this.#context.drop('queue_full', item.batch.count);
-    item.resolve();
-  }
-
-  /** Starts as many exports as may run; a small batch waits a little for company unless the queue is stopping. */
-  #schedule(): void {
-    const { concurrency, batch } = this.#settings;
-    while (this.#running < concurrency && this.#items.length > 0) {
-      const waiting = this.#items.reduce((sum, item) => sum + item.size, 0);
-      const dueMs = (this.#items[0]?.sinceMs ?? 0) + batch.flush_timeout - this.#context.now();
-      if (!this.#stopping && waiting < batch.min_size && dueMs > 0) {
-        this.#timer ??= setTimeout(() => {
-          this.#timer = undefined;
-          this.#schedule();
-        }, dueMs);
-        return;
-      }
-      void this.#export(this.#takeGroup());
-    }
-    if (this.#running === 0 && this.#items.length === 0) {
-      for (const idle of this.#idle.splice(0)) idle();
-    }
-  }
-
-  #takeGroup(): Item[] {
-    const { max_size } = this.#settings.batch;
-    let count = 1;
-    let size = this.#items[0]?.size ?? 0;
-    const source = this.#items[0]?.batch.source;
-    for (const next of this.#items.slice(1)) {
-      if (size + next.size > max_size || next.batch.source !== source) break;
-      size += next.size;
-      count++;
-    }
-    return this.#items.splice(0, count);
-  }
-
-  async #export(group: Item[]): Promise<void> {
-    this.#running++;
-    for (const item of group) this.#active.add(item);
-    const merged = group.length === 1 ? undefined : mergeBatches(group.map(({ batch }) => batch));
-    try {
-      await this.#sender.send(merged ?? (group[0] as Item).batch, this.#abort.signal);
-      for (const item of group) item.resolve();
-    } catch (error) {
-      const refused = new RefusedError('stopped before delivery', { retryable: true });
-      refused.cause = error;
-      for (const item of group) {
-        this.#abandoned += item.batch.count;
-        item.reject(refused);
-      }
-    }
-    // An aborted export may still look at its bytes; only a settled one gives them back.
-    if (!this.#abort.signal.aborted) merged?.release();
-    this.#running--;
-    for (const item of group) {
-      this.#active.delete(item);
-      this.#queuedBytes -= item.size;
-    }
-    this.#letIn();
-    this.#schedule();
-  }
-
-  #letIn(): void {
-    while (this.#outside.length > 0) {
-      const next = this.#outside[0] as Item;
-      if (this.#queuedBytes > 0 && this.#queuedBytes + next.size > this.#settings.size) return;
-      this.#outside.shift();
-      this.#enqueue(next);
-    }
-  }
-
-  /** Resolves when nothing is under way and, unless given up, nothing waits. */
-  #settled(): Promise<void> {
-    if (this.#running === 0 && this.#items.length === 0) return Promise.resolve();
-    return new Promise((resolve) => {
-      this.#idle.push(resolve);
-      this.#abort.signal.addEventListener('abort', () => setTimeout(resolve, 50));
-    });
-  }
-
-  #oldestMs(): number {
-    let oldest = Number.POSITIVE_INFINITY;
-    for (const item of this.#active) oldest = Math.min(oldest, item.sinceMs);
-    for (const item of this.#items) oldest = Math.min(oldest, item.sinceMs);
-    return oldest;
-  }
-}
-
-/** The metrics that every queue has. Returns the counter of what was not taken in. */
-export function queueMetrics(
+/** The gauges that every queue has. Returns their removal. */
+export function queueGauges(
   context: Context,
   settings: QueueSettings,
   state: { bytes: () => number; oldestMs: () => number },
-): Counter {
+): () => void {
   const labels = { exporter: context.id, data_type: 'logs' };
   const { metrics } = context;
-  metrics.gauge(
-    'otelcol_exporter_queue_size',
-    'Bytes that wait or are under way.',
-    labels,
-    state.bytes,
-  );
-  metrics.gauge(
-    'otelcol_exporter_queue_capacity',
-    'Bytes that may wait.',
-    labels,
-    () => settings.size,
-  );
-  metrics.gauge(
-    'meshlog_exporter_oldest_unacknowledged_seconds',
-    'Age of the oldest batch that is not delivered; 0: none waits.',
-    { exporter: context.id },
-    () => {
-      const since = state.oldestMs();
-      return Number.isFinite(since) ? (context.now() - since) / 1000 : 0;
-    },
-  );
-  return metrics.counter(
+  const removals = [
+    metrics.gauge(
+      'otelcol_exporter_queue_size',
+      'Bytes that wait or are under way.',
+      labels,
+      state.bytes,
+    ),
+    metrics.gauge(
+      'otelcol_exporter_queue_capacity',
+      'Bytes that may wait.',
+      labels,
+      () => settings.size,
+    ),
+    metrics.gauge(
+      'meshlog_exporter_oldest_unacknowledged_seconds',
+      'Age of the oldest batch that is not delivered; 0: none waits.',
+      { exporter: context.id },
+      () => {
+        const since = state.oldestMs();
+        return Number.isFinite(since) ? Math.max(0, context.now() - since) / 1000 : 0;
+      },
+    ),
+  ];
+  return () => {
+    for (const remove of removals) remove();
+  };
+}
+
+/** The counter of what was not taken in. */
+export function enqueueFailures(context: Context): Counter {
+  return context.metrics.counter(
     'otelcol_exporter_enqueue_failed_log_records_total',
     'Records that found the queue full and were dropped, as when_full says.',
     { exporter: context.id },
   );
 }
 
-const mebibytes = (count: number): string => (count / 1024 ** 2).toFixed(1);
+export const mebibytes = (count: number): string => (count / 1024 ** 2).toFixed(1);

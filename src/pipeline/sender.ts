@@ -7,6 +7,7 @@ import type { Batch } from './batch.ts';
 import type { Context, Exporter } from './component.ts';
 import type { DeadLetter } from './dead_letter.ts';
 import { ExportError, errorChain } from './errors.ts';
+import { faultPoint } from './fault.ts';
 
 export type RetrySettings = {
   readonly enabled: boolean;
@@ -26,8 +27,18 @@ export type SenderOptions = {
   readonly deadLetter: DeadLetter;
 };
 
+/** A peer's wish to be left alone is heard up to this: what it says may be a mistake. */
+const wishMaxMs = 3_600_000;
+
 /** Records and bytes that wait, for the line that is logged when the state changes. */
 type Waiting = () => string;
+
+type Attempt = {
+  readonly startedMs: number;
+  readonly signal: AbortSignal;
+  /** Whether this was the one attempt that goes out while the circuit is open. */
+  readonly probe: boolean;
+};
 
 export class Sender {
   readonly #options: SenderOptions;
@@ -61,18 +72,29 @@ export class Sender {
       'Export attempts that failed and were repeated.',
       labels,
     );
-    metrics.gauge(
-      'meshlog_exporter_circuit_open',
-      '1 while the peer is away and only probes go out.',
-      labels,
-      () => (this.#failures > 0 ? 1 : 0),
-    );
-    metrics.gauge(
-      'otelcol_exporter_in_flight_requests',
-      'Exports under way.',
-      labels,
-      () => this.#inFlight,
-    );
+  }
+
+  /** Shows the gauges. Returns their removal. */
+  publish(): () => void {
+    const { metrics, id } = this.#options.context;
+    const labels = { exporter: id };
+    const removals = [
+      metrics.gauge(
+        'meshlog_exporter_circuit_open',
+        '1 while the peer is away and only probes go out.',
+        labels,
+        () => (this.#failures > 0 ? 1 : 0),
+      ),
+      metrics.gauge(
+        'otelcol_exporter_in_flight_requests',
+        'Exports under way.',
+        labels,
+        () => this.#inFlight,
+      ),
+    ];
+    return () => {
+      for (const remove of removals) remove();
+    };
   }
 
   /** Whether the peer was away at the last attempt. */
@@ -101,17 +123,27 @@ export class Sender {
         this.#release();
         throw error;
       }
-      if (await this.#settledAfter(error, batch, startedMs, signal)) return;
+      if (await this.#settledAfter(error, batch, { startedMs, signal, probe })) return;
     }
   }
 
   async #attempt(batch: Batch, signal: AbortSignal): Promise<void> {
     const { exporter, timeoutMs } = this.#options;
-    const limits = timeoutMs > 0 ? [signal, AbortSignal.timeout(timeoutMs)] : [signal];
     this.#inFlight++;
+    // One controller per attempt, undone at its end: AbortSignal.timeout would stay for its whole time.
+    const attempt = new AbortController();
+    const giveUp = (): void => attempt.abort(signal.reason);
+    signal.addEventListener('abort', giveUp, { once: true });
+    if (signal.aborted) giveUp();
+    const expire = (): void => attempt.abort(new Error(`no answer within ${timeoutMs} ms`));
+    const timer = timeoutMs > 0 ? setTimeout(expire, timeoutMs) : undefined;
     try {
-      await exporter.export(batch, limits.length === 1 ? signal : AbortSignal.any(limits));
+      faultPoint('before_export');
+      await exporter.export(batch, attempt.signal);
+      faultPoint('after_export');
     } finally {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', giveUp);
       this.#inFlight--;
     }
   }
@@ -161,12 +193,7 @@ export class Sender {
   }
 
   /** Decides what a failed attempt means. True: the batch is settled; false: try again. */
-  async #settledAfter(
-    error: unknown,
-    batch: Batch,
-    startedMs: number,
-    signal: AbortSignal,
-  ): Promise<boolean> {
+  async #settledAfter(error: unknown, batch: Batch, attempt: Attempt): Promise<boolean> {
     const { context, retry } = this.#options;
     const failure =
       error instanceof ExportError
@@ -174,24 +201,31 @@ export class Sender {
         : new ExportError('export failed', { retryable: true, cause: error });
     if (failure.tooLarge && batch.count > 1) {
       this.#release();
-      await this.#halves(batch, signal);
+      await this.#halves(batch, attempt.signal);
       return true;
     }
-    const elapsedMs = context.now() - startedMs;
+    const elapsedMs = context.now() - attempt.startedMs;
     const expired = retry.max_elapsed_time > 0 && elapsedMs >= retry.max_elapsed_time;
     if (!failure.retryable || failure.tooLarge || !retry.enabled || expired) {
-      const reason = expired ? 'retried_too_long' : 'refused_by_peer';
+      let reason = expired ? 'retried_too_long' : 'refused_by_peer';
+      if (failure.retryable && !failure.tooLarge && !retry.enabled) reason = 'retry_disabled';
       this.#release();
       await this.#bury(batch, reason, failure);
       return true;
     }
     this.#retries.add(1);
-    this.#failedOnce(failure);
+    this.#failedOnce(failure, attempt.probe);
     return false;
   }
 
-  #failedOnce(failure: ExportError): void {
+  #failedOnce(failure: ExportError, probe: boolean): void {
     const { context, retry } = this.#options;
+    const wishMs = Math.min(failure.retryAfterMs ?? 0, wishMaxMs);
+    // Exports that were under way together fail together: that is one failure, and only probes lengthen the wait.
+    if (this.#failures > 0 && !probe) {
+      this.#openUntilMs = Math.max(this.#openUntilMs, context.now() + wishMs);
+      return;
+    }
     if (this.#failures === 0) {
       this.#failingSinceMs = context.now();
       context.log.warn(`${errorChain(failure)}; retrying${suffix(this.waiting())}`);
@@ -200,7 +234,7 @@ export class Sender {
       retry.max_interval,
       retry.initial_interval * retry.multiplier ** Math.min(this.#failures, 30),
     );
-    const delayMs = Math.max(failure.retryAfterMs ?? 0, context.random() * ceiling);
+    const delayMs = Math.max(wishMs, context.random() * ceiling);
     this.#failures++;
     this.#openUntilMs = context.now() + delayMs;
     this.#release();

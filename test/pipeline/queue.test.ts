@@ -4,7 +4,8 @@ import { Batch } from '../../src/pipeline/batch.ts';
 import type { Exporter } from '../../src/pipeline/component.ts';
 import { DeadLetter } from '../../src/pipeline/dead_letter.ts';
 import { ExportError } from '../../src/pipeline/errors.ts';
-import { exporterSettings, MemoryQueue } from '../../src/pipeline/queue.ts';
+import { MemoryQueue } from '../../src/pipeline/memory_queue.ts';
+import { exporterSettings } from '../../src/pipeline/queue.ts';
 import { Sender } from '../../src/pipeline/sender.ts';
 import { testContext } from '../support/collect.ts';
 
@@ -152,6 +153,7 @@ for (const [when_full, delivered, dropped] of [
     await new Promise((resolve) => setTimeout(resolve, 10));
     open();
     await Promise.all(puts);
+    await queue.stop(never);
     expect(seen).toEqual(delivered);
     expect(
       context.metrics.read('otelcol_exporter_enqueue_failed_log_records_total', {

@@ -4,18 +4,16 @@
 
 import { join } from 'node:path';
 import type { DatabaseSync } from 'node:sqlite';
-import type { Counter } from '../../telemetry/metrics.ts';
 import type { Batch } from '../batch.ts';
-import { slackBytes } from '../buffers.ts';
 import type { Context } from '../component.ts';
 import { errorChain, RefusedError } from '../errors.ts';
 import { faultPoint } from '../fault.ts';
-import { makeFolder } from '../folder.ts';
-import { mergeBatches } from '../merge.ts';
-import { type Queue, type QueueSettings, queueMetrics } from '../queue.ts';
+import { makeLastingFolder } from '../folder.ts';
+import { grouped } from '../merge.ts';
+import { mebibytes, type Queue, type QueueSettings, queueGauges, type Rest } from '../queue.ts';
 import type { Sender } from '../sender.ts';
-import { readSnapshot, writeSnapshot } from '../snapshot.ts';
-import { headerBytes, sealFrame } from './frame.ts';
+import { FrameReader } from './frame_reader.ts';
+import { Intake } from './intake.ts';
 import { lockFolder } from './lock.ts';
 import { Segments } from './segments.ts';
 import { type Position, StateFile } from './state.ts';
@@ -23,19 +21,9 @@ import { type Position, StateFile } from './state.ts';
 /** Bytes of a segment: an eighth of the queue, so that space comes back in steps, within these bounds. */
 const segmentBytesMin = 1 << 20;
 const segmentBytesMax = 64 << 20;
-/** Bytes that one commit takes together at the most. */
-const commitBytesMax = 8 << 20;
-/** Committed frames kept in memory while the reader keeps up: they need not be read back. */
-const recentBytesMax = 8 << 20;
 const retryAfterMs = 500;
-
-type Put = {
-  readonly frame: Buffer;
-  readonly records: number;
-  readonly sinceMs: number;
-  readonly resolve: () => void;
-  readonly reject: (error: Error) => void;
-};
+/** An export that does not end when it is told to is left behind after this long. */
+const lettingGoMs = 500;
 
 /** Frames that go out as one export; `end` is the position after them. */
 type Group = {
@@ -44,9 +32,19 @@ type Group = {
   segment: number;
   readonly abort: AbortController;
   records: number;
+  sinceMs: number;
   end: Position;
   /** kept: the process stops, the frames stay on disk. */
   state: 'sending' | 'done' | 'kept';
+};
+
+/** What an open queue has. */
+type Parts = {
+  readonly segments: Segments;
+  readonly state: StateFile;
+  readonly lock: DatabaseSync;
+  readonly reader: FrameReader;
+  readonly intake: Intake;
 };
 
 export class DiskQueue implements Queue {
@@ -54,122 +52,137 @@ export class DiskQueue implements Queue {
   readonly #settings: QueueSettings;
   readonly #sender: Sender;
   readonly #context: Context;
-  readonly #segmentBytes: number;
   readonly #abort = new AbortController();
-  readonly #enqueueFailed: Counter;
-  readonly #damaged: Counter;
-  readonly #commits: Counter;
-  #segments: Segments | undefined;
-  #state: StateFile | undefined;
-  #lock: DatabaseSync | undefined;
-  #puts: Put[] = [];
-  #committing = false;
-  #commitFailing = false;
-  #read: Position = { segment: 0, offset: 0 };
+  #parts: Parts | undefined;
   #frontier: Position = { segment: 0, offset: 0 };
   #groups: Group[] = [];
   #reading = false;
   /** While the oldest file is being given up nothing new goes out. */
   #dropping = false;
   #stopping = false;
-  #recent = new Map<string, { frame: Buffer; records: number }>();
-  #recentBytes = 0;
-  #oldestMs = Number.POSITIVE_INFINITY;
-  #waitingRecords = 0;
+  /** Since when the first unread frame waits; Infinity: there is none. */
+  #unreadSinceMs = Number.POSITIVE_INFINITY;
+  readonly #failing = { read: false, state: false };
   #timer: NodeJS.Timeout | undefined;
   #wake: (() => void)[] = [];
+  #unpublish: () => void = () => undefined;
 
   constructor(folder: string, settings: QueueSettings, sender: Sender, context: Context) {
     this.#folder = folder;
     this.#settings = settings;
     this.#sender = sender;
     this.#context = context;
-    this.#segmentBytes = Math.min(segmentBytesMax, Math.max(segmentBytesMin, settings.size / 8));
     sender.waiting = () =>
       `0 lost, disk queue ${mebibytes(this.#usedBytes())} of ${mebibytes(settings.size)} MiB`;
-    this.#enqueueFailed = queueMetrics(context, settings, {
+  }
+
+  publish(): void {
+    const gauges = queueGauges(this.#context, this.#settings, {
       bytes: () => this.#usedBytes(),
-      oldestMs: () => this.#oldestMs,
+      oldestMs: () => this.#groups[0]?.sinceMs ?? this.#unreadSinceMs,
     });
-    const labels = { exporter: context.id };
-    this.#damaged = context.metrics.counter(
-      'meshlog_queue_damaged_bytes_total',
-      'Bytes of the disk queue that were damaged and skipped.',
-      labels,
-    );
-    this.#commits = context.metrics.counter(
-      'meshlog_queue_commits_total',
-      'Times that the disk queue was forced to disk.',
-      labels,
-    );
+    const circuit = this.#sender.publish();
+    this.#unpublish = () => {
+      gauges();
+      circuit();
+    };
   }
 
   async start(): Promise<void> {
-    await makeFolder(this.#folder);
-    this.#lock = lockFolder(this.#folder);
-    this.#state = new StateFile(join(this.#folder, 'state'));
-    this.#segments = await Segments.open(this.#folder);
-    if (this.#state.damaged) {
-      this.#context.log.warn(
-        'queue state is damaged: delivering everything that is in the queue again',
-      );
+    await makeLastingFolder(this.#folder);
+    const lock = lockFolder(this.#folder);
+    try {
+      this.#parts = await this.#open(lock);
+    } catch (error) {
+      lock.close();
+      throw error;
     }
-    this.#read = this.#state.initial ?? { segment: this.#segments.first ?? 0, offset: 0 };
-    this.#frontier = this.#read;
-    await this.#segments.removeBefore(this.#read.segment);
-    const waiting = this.#unreadBytes();
-    if (waiting > 0) {
-      this.#context.log.info(`${mebibytes(waiting)} MiB wait in the disk queue from before`);
-    }
-    // Never behind a torn end: what an earlier process left is only read.
-    await this.#segments.append([], this.#segmentBytes);
     void this.#deliver();
   }
 
-  put(batch: Batch): Promise<void> {
-    if (this.#stopping || this.#segments === undefined) {
-      return Promise.reject(new RefusedError('queue is stopping', { retryable: true }));
+  async #open(lock: DatabaseSync): Promise<Parts> {
+    const context = this.#context;
+    const segments = await Segments.open(this.#folder);
+    const state = new StateFile(join(this.#folder, 'state'));
+    if (state.initial === undefined && segments.first !== undefined) {
+      const what = state.existed ? 'damaged' : 'missing';
+      context.log.warn(
+        `queue state is ${what}: everything that is in the queue is delivered, again where it was before`,
+      );
     }
-    return new Promise((resolve, reject) => {
-      const { buffer, end } = writeSnapshot(batch, headerBytes);
-      const frame = buffer.subarray(0, end);
-      sealFrame(frame, batch.count);
-      const sinceMs = this.#context.now();
-      this.#puts.push({ frame, records: batch.count, sinceMs, resolve, reject });
-      void this.#commit();
+    const begin = state.initial ?? { segment: segments.first ?? 0, offset: 0 };
+    this.#frontier = begin;
+    state.write(begin);
+    state.sync();
+    await segments.removeBefore(begin.segment);
+    await segments.removeEmpty();
+    const reader = new FrameReader(segments, begin, context);
+    const waiting = reader.unreadBytes;
+    if (waiting > 0) {
+      this.#unreadSinceMs = context.now();
+      context.log.info(`${mebibytes(waiting)} MiB wait in the disk queue from before`);
+    }
+    // Never behind a torn end: what an earlier process left is only read. Nor before the frontier.
+    await segments.begin(begin.segment);
+    const eighth = this.#settings.size / 8;
+    const intake = new Intake({
+      segments,
+      settings: this.#settings,
+      segmentBytes: Math.min(segmentBytesMax, Math.max(segmentBytesMin, eighth)),
+      context,
+      isIdle: () => this.#idle(),
+      makeRoom: () => this.#madeRoom(),
+      onCommit: (frames) => {
+        for (const frame of frames) reader.remember(frame);
+        this.#unreadSinceMs = Math.min(this.#unreadSinceMs, frames[0]?.sinceMs ?? context.now());
+        this.#schedule();
+      },
     });
+    return { segments, state, lock, reader, intake };
   }
 
-  async stop(deadline: AbortSignal): Promise<{ left: number; persisted: number }> {
+  put(batch: Batch): Promise<void> {
+    if (this.#stopping || this.#parts === undefined) {
+      return Promise.reject(new RefusedError('queue is stopping', { retryable: true }));
+    }
+    return this.#parts.intake.put(batch);
+  }
+
+  async stop(deadline: AbortSignal): Promise<Rest> {
     this.#stopping = true;
+    clearTimeout(this.#timer);
+    const parts = this.#parts;
+    if (parts === undefined) return { left: 0, persisted: 0 };
+    const { intake, segments, state, lock } = parts;
     deadline.addEventListener('abort', () => this.#abort.abort(deadline.reason));
     if (deadline.aborted) this.#abort.abort(deadline.reason);
-    while ((this.#committing || this.#puts.length > 0) && !this.#abort.signal.aborted) {
-      await this.#pause();
-    }
+    while (intake.busy && !this.#abort.signal.aborted) await this.#pause();
     // A peer that is away would only use up the grace period: what is on disk is safe.
     while (!this.#idle() && !this.#abort.signal.aborted && !this.#sender.failing) {
       this.#schedule();
       await this.#pause();
     }
     this.#abort.abort(new Error('stopped'));
-    while (this.#running() > 0 || this.#reading) await this.#pause();
-    clearTimeout(this.#timer);
-    const left = this.#puts.reduce((sum, put) => sum + put.records, 0);
-    for (const put of this.#puts.splice(0)) {
-      put.reject(new RefusedError('stopped before it was on disk', { retryable: true }));
+    const left = await intake.end();
+    const patienceEndMs = performance.now() + lettingGoMs;
+    while ((this.#running() > 0 || this.#reading) && performance.now() < patienceEndMs) {
+      await this.#pause();
     }
-    const persisted = this.#waitingRecords;
-    this.#saveFrontier(true);
-    await this.#segments?.close();
-    this.#state?.close();
-    this.#lock?.close();
+    clearTimeout(this.#timer);
+    this.#unpublish();
+    this.#parts = undefined;
+    this.#saveFrontier(state, true);
+    const persisted = segments.recordsAfter(this.#frontier);
+    await segments.close().catch(() => undefined);
+    state.close();
+    lock.close();
     return { left, persisted };
   }
 
   /** Whether everything on disk is delivered. */
   #idle(): boolean {
-    return !this.#reading && this.#groups.length === 0 && this.#unreadBytes() === 0;
+    const unread = this.#parts?.reader.unreadBytes ?? 0;
+    return !this.#reading && this.#groups.length === 0 && unread === 0;
   }
 
   #pause(): Promise<void> {
@@ -182,132 +195,45 @@ export class DiskQueue implements Queue {
     });
   }
 
-  // ---- from puts to disk
-
-  /** Writes what waits, as much as one commit takes, until nothing waits or the queue is full. */
-  async #commit(): Promise<void> {
-    const segments = this.#segments;
-    if (this.#committing || segments === undefined) return;
-    this.#committing = true;
-    // Puts of this turn of the event loop share the commit.
-    await Promise.resolve();
-    while (this.#puts.length > 0 && !this.#abort.signal.aborted) {
-      const group = this.#admitted(segments);
-      if (group.length === 0) {
-        if (await this.#madeRoom(segments)) continue;
-        await this.#pause();
-        continue;
-      }
-      try {
-        await segments.append(
-          group.map(({ frame }) => frame),
-          this.#segmentBytes,
-        );
-        this.#commits.add(1);
-        this.#committed(group, segments.end);
-      } catch (error) {
-        this.#puts.unshift(...group);
-        if (!this.#commitFailing) {
-          this.#context.log.error(
-            `cannot write the disk queue, sources wait: ${errorChain(error)}`,
-          );
-        }
-        this.#commitFailing = true;
-        await new Promise((done) => setTimeout(done, retryAfterMs));
-      }
-    }
-    this.#committing = false;
-    this.#notify();
-  }
-
-  /** The puts that fit now; those that `drop_newest` turns away are settled here. */
-  #admitted(segments: Segments): Put[] {
-    const { size, when_full } = this.#settings;
-    const group: Put[] = [];
-    let bytes = 0;
-    let free = size - segments.totalBytes;
-    while (this.#puts.length > 0) {
-      const put = this.#puts[0] as Put;
-      if (group.length > 0 && bytes + put.frame.length > commitBytesMax) break;
-      // An empty queue takes any batch, however small the queue is.
-      const fits = put.frame.length <= free || (this.#idle() && group.length === 0);
-      if (!fits && when_full !== 'drop_newest') break;
-      this.#puts.shift();
-      if (!fits) {
-        this.#dropped(put.records);
-        put.resolve();
-        continue;
-      }
-      group.push(put);
-      bytes += put.frame.length;
-      free -= put.frame.length;
-    }
-    return group;
-  }
-
-  #dropped(records: number): void {
-    this.#enqueueFailed.add(records);
-    this.#context.drop('queue_full', records);
-  }
-
-  #committed(group: Put[], end: Position): void {
-    if (this.#commitFailing) this.#context.log.info('the disk queue can be written again');
-    this.#commitFailing = false;
-    let offset = end.offset - group.reduce((sum, { frame }) => sum + frame.length, 0);
-    for (const { frame, records, sinceMs, resolve } of group) {
-      if (this.#recentBytes + frame.length <= recentBytesMax) {
-        this.#recent.set(`${end.segment}:${offset}`, { frame, records });
-        this.#recentBytes += frame.length;
-      }
-      offset += frame.length;
-      this.#waitingRecords += records;
-      this.#oldestMs = Math.min(this.#oldestMs, sinceMs);
-      resolve();
-    }
-    this.#schedule();
-  }
+  // ---- room for more
 
   /** Gives space back: files that are delivered, or, with drop_oldest, the file that waits longest. */
-  async #madeRoom(segments: Segments): Promise<boolean> {
+  async #madeRoom(): Promise<boolean> {
+    const parts = this.#parts;
+    if (parts === undefined || this.#abort.signal.aborted) return false;
     if (this.#idle()) {
-      await segments.seal();
-      this.#frontier = segments.end;
-      this.#read = this.#frontier;
-      return this.#clean(segments);
+      await parts.segments.seal().catch((error: unknown) => this.#cannotSave(error));
+      this.#frontier = parts.segments.end;
+      parts.reader.skipTo(this.#frontier);
+      return this.#clean(parts);
     }
     if (this.#settings.when_full !== 'drop_oldest') return false;
-    await this.#dropOldest(segments);
+    await this.#dropOldest(parts);
     return true;
   }
 
-  async #dropOldest(segments: Segments): Promise<void> {
+  async #dropOldest(parts: Parts): Promise<void> {
+    const { segments, reader, intake } = parts;
     const oldest = segments.first ?? 0;
     this.#dropping = true;
     for (const group of this.#groups) {
       if (group.segment <= oldest && group.state === 'sending') group.abort.abort('dropped');
     }
     while (this.#reading || this.#groups.some(({ segment }) => segment <= oldest)) {
+      if (this.#abort.signal.aborted) return;
       await this.#pause();
     }
-    this.#reading = true;
-    while (this.#read.segment <= oldest) {
-      const result = await segments.read(this.#read);
-      if (result.kind === 'end' || result.next.segment > oldest) break;
-      if (result.kind === 'frame') this.#gone(result.header.records);
-      this.#read = result.next;
+    if (reader.position.segment <= oldest) {
+      intake.dropped(segments.recordsAfter(reader.position, oldest));
+      if (oldest === segments.end.segment) {
+        await segments.seal().catch((error: unknown) => this.#cannotSave(error));
+      }
+      reader.skipTo({ segment: oldest + 1, offset: 0 });
     }
-    if (oldest === segments.end.segment) await segments.seal();
-    if (this.#read.segment <= oldest) this.#read = { segment: oldest + 1, offset: 0 };
-    if (this.#groups.length === 0) this.#frontier = this.#read;
-    this.#reading = false;
+    if (this.#groups.length === 0) this.#frontier = reader.position;
     this.#dropping = false;
-    await this.#clean(segments);
-  }
-
-  /** Records that were on disk and are dropped. */
-  #gone(records: number): void {
-    this.#waitingRecords = Math.max(0, this.#waitingRecords - records);
-    this.#dropped(records);
+    await this.#clean(parts);
+    this.#schedule();
   }
 
   // ---- from disk to the exporter
@@ -317,26 +243,34 @@ export class DiskQueue implements Queue {
   }
 
   async #deliver(): Promise<void> {
-    if (this.#reading || this.#dropping) return;
+    const parts = this.#parts;
+    if (parts === undefined || this.#reading || this.#dropping) return;
     this.#reading = true;
     try {
       while (this.#running() < this.#settings.concurrency && !this.#abort.signal.aborted) {
-        const group = await this.#nextGroup();
+        const group = await this.#nextGroup(parts.reader);
         if (group === undefined) break;
         this.#groups.push(group);
         void this.#export(group);
       }
+      if (this.#failing.read) this.#context.log.info('the disk queue can be read again');
+      this.#failing.read = false;
     } catch (error) {
-      this.#context.log.error(`cannot read the disk queue: ${errorChain(error)}`);
-      this.#timer ??= setTimeout(() => this.#again(), retryAfterMs);
+      if (!this.#failing.read) {
+        this.#context.log.error(`cannot read the disk queue, trying again: ${errorChain(error)}`);
+      }
+      this.#failing.read = true;
+      this.#later(retryAfterMs);
     } finally {
       this.#reading = false;
     }
   }
 
-  #again(): void {
-    this.#timer = undefined;
-    this.#schedule();
+  #later(ms: number): void {
+    this.#timer ??= setTimeout(() => {
+      this.#timer = undefined;
+      this.#schedule();
+    }, ms);
   }
 
   #running(): number {
@@ -344,82 +278,68 @@ export class DiskQueue implements Queue {
   }
 
   /** The frames that go out next; undefined: none, or too few yet. */
-  async #nextGroup(): Promise<Group | undefined> {
-    const segments = this.#segments;
-    if (segments === undefined) return undefined;
+  async #nextGroup(reader: FrameReader): Promise<Group | undefined> {
     const { min_size, max_size, flush_timeout } = this.#settings.batch;
-    const waiting = this.#unreadBytes();
-    const waitedMs = this.#context.now() - this.#oldestMs;
-    if (!this.#stopping && waiting < min_size && waitedMs < flush_timeout && waiting > 0) {
-      this.#timer ??= setTimeout(() => this.#again(), Math.max(1, flush_timeout - waitedMs));
+    const { now } = this.#context;
+    const waiting = reader.unreadBytes;
+    const waitedMs = now() - this.#unreadSinceMs;
+    if (waiting === 0) return undefined;
+    if (!this.#stopping && waiting < min_size && waitedMs < flush_timeout) {
+      this.#later(Math.max(1, flush_timeout - waitedMs));
       return undefined;
     }
     const group: Group = {
       batches: [],
-      segment: this.#read.segment,
+      segment: reader.position.segment,
       abort: new AbortController(),
       records: 0,
-      end: this.#read,
+      sinceMs: now(),
+      end: reader.position,
       state: 'sending',
     };
-    let bytes = 0;
-    while (bytes < max_size) {
-      const frame = await this.#frame(segments);
-      if (frame === undefined) break;
-      if (group.batches.length === 0) group.segment = this.#read.segment;
-      group.batches.push(frame.batch);
-      group.records += frame.records;
-      group.end = this.#read;
-      bytes += frame.batch.length;
+    try {
+      // The next one is taken to be as large as the last.
+      for (let bytes = 0, last = 0; bytes + last <= max_size; bytes += last) {
+        const frame = await reader.next();
+        if (frame === undefined) break;
+        const { batch, records, segment } = frame;
+        if (group.batches.length === 0) group.segment = segment;
+        group.batches.push(batch);
+        group.records += records;
+        group.end = reader.position;
+        group.sinceMs = Math.min(group.sinceMs, batch.observedMs || group.sinceMs);
+        last = Math.max(1, batch.length);
+      }
+    } catch (error) {
+      // What was read before goes out first; the same place is read again afterwards.
+      if (group.batches.length === 0) throw error;
+      this.#later(retryAfterMs);
     }
-    return group.batches.length === 0 ? undefined : group;
-  }
-
-  async #frame(segments: Segments): Promise<{ batch: Batch; records: number } | undefined> {
-    for (;;) {
-      const key = `${this.#read.segment}:${this.#read.offset}`;
-      const recent = this.#recent.get(key);
-      if (recent !== undefined) {
-        this.#recent.delete(key);
-        this.#recentBytes -= recent.frame.length;
-        const { segment, offset } = this.#read;
-        this.#read = { segment, offset: offset + recent.frame.length };
-        return { batch: snapshotOf(recent.frame), records: recent.records };
-      }
-      const result = await segments.read(this.#read);
-      if (result.kind === 'end') return undefined;
-      this.#read = result.next;
-      if (result.kind === 'frame') {
-        const whole = result.payload;
-        const batch = readSnapshot(withSlack(whole), 0, whole.length);
-        return { batch, records: result.header.records };
-      }
-      if (result.torn) {
-        this.#context.log.info(
-          'the disk queue ends in an unfinished write, which nobody was promised',
-        );
-        continue;
-      }
-      this.#damaged.add(result.bytes);
-      if (result.records > 0) this.#context.drop('queue_damaged', result.records);
-      this.#context.log.error(`${result.bytes} damaged bytes of the disk queue were skipped`);
-    }
+    this.#unreadSinceMs = reader.unreadBytes === 0 ? Number.POSITIVE_INFINITY : now();
+    if (group.batches.length > 0) return group;
+    // Nothing but damage: it need not be looked at again.
+    if (this.#groups.length === 0) this.#frontier = reader.position;
+    return undefined;
   }
 
   async #export(group: Group): Promise<void> {
-    const signal = AbortSignal.any([this.#abort.signal, group.abort.signal]);
+    const stop = (): void => group.abort.abort(this.#abort.signal.reason);
+    this.#abort.signal.addEventListener('abort', stop, { once: true });
+    if (this.#abort.signal.aborted) stop();
+    const { whole, made } = grouped(group.batches);
     try {
-      faultPoint('before_export');
-      for (const batch of bySource(group.batches)) await this.#sender.send(batch, signal);
-      faultPoint('after_export');
-      this.#waitingRecords = Math.max(0, this.#waitingRecords - group.records);
+      for (const batch of whole) await this.#sender.send(batch, group.abort.signal);
+      for (const batch of made) batch.release();
       group.state = 'done';
     } catch {
-      group.state = group.abort.signal.aborted ? 'done' : 'kept';
-      if (group.state === 'done') this.#gone(group.records);
+      // The sender gives up only when it is told to: the process stops, or the oldest file is dropped.
+      group.state = this.#abort.signal.aborted ? 'kept' : 'done';
+      if (group.state === 'done') this.#parts?.intake.dropped(group.records);
     }
+    this.#abort.signal.removeEventListener('abort', stop);
     await this.#advance();
-    this.#notify();
+    for (const wake of this.#wake.splice(0)) wake();
+    this.#parts?.intake.wake();
     this.#schedule();
   }
 
@@ -430,58 +350,48 @@ export class DiskQueue implements Queue {
       this.#frontier = (this.#groups.shift() as Group).end;
       moved = true;
     }
-    const segments = this.#segments;
-    if (!moved || segments === undefined) return;
-    this.#oldestMs = this.#idle() ? Number.POSITIVE_INFINITY : this.#context.now();
-    if ((segments.first ?? 0) < this.#frontier.segment) await this.#clean(segments);
-    else this.#saveFrontier(false);
+    const parts = this.#parts;
+    if (!moved || parts === undefined) return;
+    if ((parts.segments.first ?? 0) < this.#frontier.segment) await this.#clean(parts);
+    else this.#saveFrontier(parts.state, false);
   }
 
-  #saveFrontier(sync: boolean): void {
-    faultPoint('before_checkpoint');
-    this.#state?.write(this.#frontier);
-    faultPoint('after_checkpoint');
-    if (sync) this.#state?.sync();
+  /** False when it could not be written: then what was delivered since is delivered again after a restart. */
+  #saveFrontier(state: StateFile, sync: boolean): boolean {
+    try {
+      faultPoint('before_checkpoint');
+      state.write(this.#frontier);
+      faultPoint('after_checkpoint');
+      if (sync) state.sync();
+      this.#failing.state = false;
+      return true;
+    } catch (error) {
+      this.#cannotSave(error);
+      return false;
+    }
+  }
+
+  #cannotSave(error: unknown): void {
+    if (!this.#failing.state) {
+      this.#context.log.error(
+        `cannot keep the disk queue's files in order, nothing is lost: ${errorChain(error)}`,
+      );
+    }
+    this.#failing.state = true;
   }
 
   /** The frontier first, forced to disk, then the files: never a file gone that the frontier still needs. */
-  async #clean(segments: Segments): Promise<boolean> {
-    this.#saveFrontier(true);
-    return segments.removeBefore(this.#frontier.segment);
-  }
-
-  /** Bytes on disk that no export has taken yet. */
-  #unreadBytes(): number {
-    return this.#segments?.bytesAfter(this.#read) ?? 0;
+  async #clean({ segments, state }: Parts): Promise<boolean> {
+    if (!this.#saveFrontier(state, true)) return false;
+    try {
+      return await segments.removeBefore(this.#frontier.segment);
+    } catch (error) {
+      this.#cannotSave(error);
+      return false;
+    }
   }
 
   #usedBytes(): number {
-    return this.#segments?.bytesAfter(this.#frontier) ?? 0;
+    return this.#parts?.segments.bytesAfter(this.#frontier) ?? 0;
   }
-
-  #notify(): void {
-    for (const wake of this.#wake.splice(0)) wake();
-  }
-}
-
-/** Batches of one source put together, in order; in practice one. */
-function bySource(batches: readonly Batch[]): Batch[] {
-  const groups: Batch[][] = [];
-  for (const batch of batches) {
-    const last = groups.at(-1);
-    if (last?.[0]?.source === batch.source) last.push(batch);
-    else groups.push([batch]);
-  }
-  return groups.map((group) => (group.length === 1 ? (group[0] as Batch) : mergeBatches(group)));
-}
-
-const mebibytes = (bytes: number): string => (bytes / 1024 ** 2).toFixed(1);
-
-function snapshotOf(frame: Buffer): Batch {
-  return readSnapshot(withSlack(frame), headerBytes, frame.length);
-}
-
-/** The same bytes with what lies behind them in memory: frames are made with slack that their length does not show. */
-function withSlack(bytes: Buffer): Buffer {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length + slackBytes);
 }

@@ -6,7 +6,7 @@ import type { Batch } from '../batch.ts';
 import { slackBytes } from '../buffers.ts';
 import { readSnapshot } from '../snapshot.ts';
 import { headerBytes, sealFrame } from './frame.ts';
-import { lockFolder } from './lock.ts';
+import { isHeld, lockFolder } from './lock.ts';
 import { type ReadResult, Segments } from './segments.ts';
 import { readPosition, StateFile } from './state.ts';
 
@@ -73,7 +73,7 @@ export async function repairQueue(folder: string): Promise<{ kept: number; damag
     let damagedBytes = 0;
     let at = state.initial ?? { segment: segments.first ?? 0, offset: 0 };
     const last = [...segments.sizes.keys()].at(-1) ?? 0;
-    await segments.append([], 0);
+    await segments.begin(Math.max(last, at.segment));
     for (;;) {
       const result = await segments.read(at);
       if (result.kind === 'end' || result.next.segment > last) break;
@@ -100,13 +100,4 @@ export async function repairQueue(folder: string): Promise<{ kept: number; damag
 function batchOf(payload: Buffer): Batch {
   const whole = Buffer.from(payload.buffer, payload.byteOffset, payload.length + slackBytes);
   return readSnapshot(whole, 0, payload.length);
-}
-
-function isHeld(folder: string): boolean {
-  try {
-    lockFolder(folder).close();
-    return false;
-  } catch {
-    return true;
-  }
 }

@@ -1,11 +1,15 @@
 // One process per queue folder.
 
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 
+const nameOf = (folder: string): string => join(folder, 'lock');
+
 /** Holds the folder for this process. The lock is SQLite's: the kernel gives it back whatever way the process ends. */
 export function lockFolder(folder: string): DatabaseSync {
-  const lock = new DatabaseSync(join(folder, 'lock'));
+  // Somebody who only asks whether the folder is held holds it for a moment.
+  const lock = new DatabaseSync(nameOf(folder), { timeout: 200 });
   try {
     lock.exec('PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE');
   } catch (error) {
@@ -13,4 +17,18 @@ export function lockFolder(folder: string): DatabaseSync {
     throw new Error(`another process uses the queue in ${folder}`, { cause: error });
   }
   return lock;
+}
+
+/** Whether a process holds the folder now. */
+export function isHeld(folder: string): boolean {
+  if (!existsSync(nameOf(folder))) return false;
+  const lock = new DatabaseSync(nameOf(folder), { timeout: 0 });
+  try {
+    lock.exec('BEGIN EXCLUSIVE; ROLLBACK');
+    return false;
+  } catch {
+    return true;
+  } finally {
+    lock.close();
+  }
 }

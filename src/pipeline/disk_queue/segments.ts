@@ -1,12 +1,16 @@
 // The files of a queue: NNNNNNNNNNNNNNNN.seg, appended to by one writer, read in order, removed once delivered.
 
+import { closeSync, openSync, readSync } from 'node:fs';
 import { type FileHandle, open, readdir, stat, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { slackBytes } from '../buffers.ts';
 import { faultPoint } from '../fault.ts';
+import { syncFolder } from '../folder.ts';
 import { type FrameHeader, headerBytes, nextHeader, readHeader } from './frame.ts';
 import type { Position } from './state.ts';
+
+const countingMs = 500;
 
 const nameOf = (segment: number): string => `${String(segment).padStart(16, '0')}.seg`;
 
@@ -28,12 +32,15 @@ export type ReadResult =
     }
   | { readonly kind: 'end' };
 
+type Writer = { segment: number; file: FileHandle; offset: number };
+
 /** The segment files of one folder. One writer, one reader, in one process. */
 export class Segments {
   readonly #folder: string;
   /** Bytes of each file, those in front of the reader included: what the queue takes on disk. */
   readonly sizes = new Map<number, number>();
-  #writer: { segment: number; file: FileHandle; offset: number } | undefined;
+  #writer: Writer | undefined;
+  #after = 0;
   #reader: { segment: number; file: FileHandle } | undefined;
 
   private constructor(folder: string) {
@@ -104,17 +111,29 @@ export class Segments {
     this.sizes.set(segment, writer.offset);
   }
 
-  async #roll(): Promise<{ segment: number; file: FileHandle; offset: number }> {
+  /** Begins a new file behind all that are there, and behind segment `after`. */
+  async begin(after: number): Promise<void> {
+    this.#after = after;
+    await this.#roll();
+  }
+
+  async #roll(): Promise<Writer> {
     const last = [...this.sizes.keys()].at(-1) ?? 0;
-    const segment = Math.max(last, this.#writer?.segment ?? 0) + 1;
+    const segment = Math.max(last, this.#after, this.#writer?.segment ?? 0) + 1;
+    faultPoint('before_rotate');
     const file = await open(join(this.#folder, nameOf(segment)), 'wx', 0o600);
-    faultPoint('segment_created');
-    // Without this a power cut could lose the name of a file whose data is safe.
-    const folder = await open(this.#folder, 'r');
-    await folder.sync().finally(() => folder.close());
+    // From here on the name is taken, whatever fails below.
+    this.sizes.set(segment, 0);
+    try {
+      // Without this a power cut could lose the name of a file whose data is safe.
+      await syncFolder(this.#folder);
+    } catch (error) {
+      await file.close();
+      throw error;
+    }
+    faultPoint('after_rotate');
     await this.#writer?.file.close();
     this.#writer = { segment, file, offset: 0 };
-    this.sizes.set(segment, 0);
     return this.#writer;
   }
 
@@ -142,6 +161,11 @@ export class Segments {
 
   async #readAt(at: Position, size: number): Promise<ReadResult> {
     const file = await this.#open(at.segment);
+    if (file === undefined) {
+      // Somebody has removed it: what was in it is gone, the rest goes on.
+      const next = { segment: at.segment, offset: size };
+      return { kind: 'damaged', bytes: size - at.offset, records: 0, torn: false, next };
+    }
     const head = await readExactly(file, at.offset, Math.min(headerBytes, size - at.offset));
     const header = readHeader(head);
     const frameEnd = at.offset + headerBytes + (header?.length ?? 0);
@@ -168,13 +192,41 @@ export class Segments {
     return { kind: 'damaged', bytes: size - at.offset, records: 0, torn: true, next };
   }
 
-  async #open(segment: number): Promise<FileHandle> {
+  /** Undefined: the file is gone. */
+  async #open(segment: number): Promise<FileHandle | undefined> {
     if (this.#reader?.segment === segment) return this.#reader.file;
     await this.#reader?.file.close();
     this.#reader = undefined;
-    const file = await open(join(this.#folder, nameOf(segment)), 'r');
-    this.#reader = { segment, file };
-    return file;
+    try {
+      const file = await open(join(this.#folder, nameOf(segment)), 'r');
+      this.#reader = { segment, file };
+      return file;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+      return undefined;
+    }
+  }
+
+  /** Records in whole frames from `from` on, up to the end of segment `last`. Reads headers only, for a moment at most. */
+  recordsAfter(from: Position, last = Number.POSITIVE_INFINITY): number {
+    const giveUpMs = performance.now() + countingMs;
+    let records = 0;
+    for (const [segment, size] of this.sizes) {
+      if (segment < from.segment || segment > last) continue;
+      const offset = segment === from.segment ? from.offset : 0;
+      if (offset >= size || performance.now() > giveUpMs) continue;
+      records += countRecords(join(this.#folder, nameOf(segment)), { offset, size, giveUpMs });
+    }
+    return records;
+  }
+
+  /** Removes files without content: every start that found nothing to do has left one. */
+  async removeEmpty(): Promise<void> {
+    for (const [segment, size] of [...this.sizes]) {
+      if (size > 0 || segment === this.#writer?.segment) continue;
+      await unlink(join(this.#folder, nameOf(segment))).catch(() => undefined);
+      this.sizes.delete(segment);
+    }
   }
 
   /** Removes the files before `segment`. The frontier must be on disk. Returns whether any was removed. */
@@ -199,6 +251,29 @@ export class Segments {
     this.#writer = undefined;
     this.#reader = undefined;
   }
+}
+
+function countRecords(
+  path: string,
+  range: { offset: number; size: number; giveUpMs: number },
+): number {
+  const head = Buffer.alloc(headerBytes);
+  let records = 0;
+  let file: number | undefined;
+  try {
+    file = openSync(path, 'r');
+    for (let at = range.offset; at < range.size && performance.now() < range.giveUpMs; ) {
+      readSync(file, head, 0, headerBytes, at);
+      const header = readHeader(head);
+      if (header === undefined) break;
+      records += header.records;
+      at += headerBytes + header.length;
+    }
+  } catch {
+    // A count that comes out short is better than none.
+  }
+  if (file !== undefined) closeSync(file);
+  return records;
 }
 
 async function writeAll(

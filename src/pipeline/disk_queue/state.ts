@@ -8,6 +8,9 @@ import { crc32 } from 'node:zlib';
 export type Position = { readonly segment: number; readonly offset: number };
 
 const slotBytes = 512;
+/** Of the folder's files. A newer one is not touched: it may hold what this program would take for damage. */
+const format = 1;
+const checkedBytes = 28;
 
 /** The frontier on disk. Synchronous: a write of 512 bytes into the page cache costs less than a thread's round trip. */
 export class StateFile {
@@ -17,15 +20,20 @@ export class StateFile {
 
   /** The position that the file holds; undefined when it is new or both slots are damaged. */
   readonly initial: Position | undefined;
-  /** True when there was a file and neither slot could be read. */
-  readonly damaged: boolean;
+  /** Whether there was a file, readable or not. */
+  readonly existed: boolean;
 
   constructor(path: string) {
     const bytes = contentOf(path);
     const newest = newestSlot(bytes);
     this.initial = newest?.position;
     this.#generation = newest?.generation ?? 0;
-    this.damaged = bytes.length > 0 && newest === undefined;
+    this.existed = bytes.length > 0;
+    if ((newest?.format ?? format) > format) {
+      throw new Error(
+        `the queue state ${path} has format ${newest?.format}, written by a newer meshlog; this one knows ${format}`,
+      );
+    }
     this.#descriptor = openSync(path, bytes.length === 0 ? 'w+' : 'r+', 0o600);
     if (bytes.length < 2 * slotBytes) {
       writeSync(
@@ -45,7 +53,8 @@ export class StateFile {
     slot.writeDoubleLE(this.#generation, 0);
     slot.writeDoubleLE(segment, 8);
     slot.writeDoubleLE(offset, 16);
-    slot.writeUInt32LE(crc32(slot.subarray(0, 24)), 24);
+    slot.writeUInt32LE(format, 24);
+    slot.writeUInt32LE(crc32(slot.subarray(0, checkedBytes)), checkedBytes);
     writeSync(this.#descriptor, slot, 0, slotBytes, (this.#generation % 2) * slotBytes);
   }
 
@@ -72,7 +81,11 @@ function contentOf(path: string): Buffer {
   }
 }
 
-type Slot = { readonly generation: number; readonly position: Position };
+type Slot = {
+  readonly generation: number;
+  readonly position: Position;
+  readonly format: number;
+};
 
 function newestSlot(bytes: Buffer): Slot | undefined {
   const slots = [readSlot(bytes, 0), readSlot(bytes, slotBytes)];
@@ -81,8 +94,8 @@ function newestSlot(bytes: Buffer): Slot | undefined {
 
 function readSlot(bytes: Buffer, at: number): Slot | undefined {
   if (
-    bytes.length < at + 28 ||
-    bytes.readUInt32LE(at + 24) !== crc32(bytes.subarray(at, at + 24))
+    bytes.length < at + checkedBytes + 4 ||
+    bytes.readUInt32LE(at + checkedBytes) !== crc32(bytes.subarray(at, at + checkedBytes))
   ) {
     return undefined;
   }
@@ -90,6 +103,7 @@ function readSlot(bytes: Buffer, at: number): Slot | undefined {
   if (generation === 0) return undefined;
   return {
     generation,
+    format: bytes.readUInt32LE(at + 24),
     position: { segment: bytes.readDoubleLE(at + 8), offset: bytes.readDoubleLE(at + 16) },
   };
 }

@@ -1,0 +1,187 @@
+// From the graph that runs to another one. What did not change goes on with its sockets, files and queues; what is gone
+// stops before what is new begins, because both may want the same port or folder.
+
+import { isDeepStrictEqual } from 'node:util';
+import {
+  type ExporterNode,
+  type Graph,
+  missingIn,
+  type ReceiverNode,
+  receiverNode,
+  type Surroundings,
+} from './graph.ts';
+import { errorChain } from './pipeline/errors.ts';
+import type { Rest } from './pipeline/queue.ts';
+
+/** How long receivers that go may take to hand over what they hold before others begin. */
+const patienceMs = 2000;
+/** How long a disk queue may still deliver before its successor takes the folder: what it holds is safe. */
+const folderPatienceMs = 1000;
+
+export type Changing = {
+  readonly old: Graph;
+  readonly next: Graph;
+  readonly around: Surroundings;
+  /** Ends all waiting. */
+  readonly deadline: AbortSignal;
+  /** Makes the next graph the one that deliveries go through, with these receivers. */
+  readonly take: (graph: Graph) => void;
+  readonly startReceiver: (node: ReceiverNode) => Promise<void>;
+  readonly stopReceiver: (node: ReceiverNode) => Promise<void>;
+  /** Takes leave of a receiver that cannot wait for its deliveries. */
+  readonly dismiss: (node: ReceiverNode) => void;
+  /** Deliveries wait while this is closed. */
+  readonly closeGate: () => () => void;
+};
+
+/** Starts exporters that no folder binds to an old one. Returns what could not be started, and why. */
+export async function startFresh(changing: Changing): Promise<string[]> {
+  const failed: string[] = [];
+  const fresh = missingIn(changing.next.exporters, changing.old.exporters);
+  for (const node of fresh) {
+    await attempt(failed, `exporter ${node.instance.id}`, async () => {
+      await node.exporter.start?.();
+      if (!inheritsFolder(node, changing.old)) await node.queue.start();
+    });
+  }
+  if (failed.length === 0) return [];
+  await Promise.all(fresh.map((node) => stopExporter(node, AbortSignal.abort())));
+  return failed;
+}
+
+/** Goes over to the next graph. Returns what did not work out, in words; the rest runs. */
+export async function changeOver(changing: Changing): Promise<string[]> {
+  const { old, next, around, deadline } = changing;
+  const problems: string[] = [];
+  const gone = missingIn(old.receivers, next.receivers);
+  const stopping = new Map(gone.map((node) => [node, changing.stopReceiver(node)]));
+  await Promise.race([Promise.all(stopping.values()), delay(patienceMs), aborted(deadline)]);
+
+  const openGate = changing.closeGate();
+  const goneExporters = missingIn(old.exporters, next.exporters);
+  const heirs = missingIn(next.exporters, old.exporters).filter((node) =>
+    inheritsFolder(node, old),
+  );
+  const handedOver = goneExporters.filter(({ folder }) => heirs.some((o) => o.folder === folder));
+  const soon = AbortSignal.any([deadline, AbortSignal.timeout(folderPatienceMs)]);
+  await Promise.all(handedOver.map((node) => stopExporter(node, soon)));
+  for (const node of heirs) {
+    await attempt(problems, `exporter ${node.instance.id}`, () => node.queue.start());
+  }
+  for (const node of missingIn(next.exporters, old.exporters)) node.queue.publish();
+  const kept = next.receivers.filter((node) => old.receivers.includes(node));
+  changing.take({ ...next, receivers: kept });
+  openGate();
+
+  const running: ReceiverNode[] = [];
+  for (const node of missingIn(next.receivers, old.receivers)) {
+    const before = gone.find(({ instance }) => instance.id === node.instance.id);
+    const started = await replaced(changing, { node, before, stopping, problems });
+    if (started !== undefined) running.push(started);
+  }
+  changing.take({ ...next, receivers: [...kept, ...running] });
+  await leave(missingIn(goneExporters, handedOver), { around, deadline });
+  const stages = missingIn(old.stages, next.stages);
+  await Promise.allSettled(stages.map((node) => node.stage.processor.stop?.()));
+  for (const node of goneExporters) node.context.budget.close();
+  return problems;
+}
+
+type Replacing = {
+  readonly node: ReceiverNode;
+  readonly before: ReceiverNode | undefined;
+  readonly stopping: ReadonlyMap<ReceiverNode, Promise<void>>;
+  readonly problems: string[];
+};
+
+/** The receiver that runs in the end: the new one; when it cannot start, the old one again; undefined: none. */
+async function replaced(
+  changing: Changing,
+  replacing: Replacing,
+): Promise<ReceiverNode | undefined> {
+  const { node, before, stopping, problems } = replacing;
+  const { startReceiver, dismiss, around, deadline } = changing;
+  let failure = await startFailure(startReceiver(node));
+  if (failure === undefined) return node;
+  // Perhaps somebody who is still leaving holds the port or the state: nobody waits for the sinks now.
+  for (const leaving of stopping.keys()) dismiss(leaving);
+  await Promise.race([Promise.all(stopping.values()), delay(patienceMs), aborted(deadline)]);
+  const again = receiverNode(node.instance, around);
+  failure = await startFailure(startReceiver(again));
+  if (failure === undefined) return again;
+  const what = `receiver ${node.instance.id}`;
+  if (before === undefined) {
+    problems.push(`${what}: ${failure}`);
+    return undefined;
+  }
+  const former = receiverNode(before.instance, around);
+  const formerFailure = await startFailure(startReceiver(former));
+  if (formerFailure === undefined) {
+    problems.push(`${what}: ${failure}; it goes on as it was`);
+    return former;
+  }
+  problems.push(`${what}: ${failure}; as it was it does not start either: ${formerFailure}`);
+  return undefined;
+}
+
+const startFailure = (started: Promise<void>): Promise<string | undefined> =>
+  started.then(() => undefined, errorChain);
+
+/** Ends exporters that are gone. While the peer is away their sources take back what waits. */
+async function leave(
+  nodes: readonly ExporterNode[],
+  { around, deadline }: Pick<Changing, 'around' | 'deadline'>,
+): Promise<void> {
+  await Promise.all(
+    nodes.map(async (node) => {
+      const { persisted } = await stopExporter(
+        node,
+        node.sender.failing ? AbortSignal.abort() : deadline,
+      );
+      if (persisted === 0) return;
+      around
+        .scope(node.instance)
+        .warn(`is gone from the configuration; ${persisted} records wait for it in ${node.folder}`);
+    }),
+  );
+}
+
+/** What changed under `service` and is only looked at when the process starts. */
+export function needsRestart(old: Graph, next: Graph): string[] {
+  const names = ['state_directory', 'control_socket', 'admin', 'telemetry', 'reload'] as const;
+  const [before, after] = [old.config.service, next.config.service];
+  return names.filter((name) => !isDeepStrictEqual(before[name], after[name]));
+}
+
+const inheritsFolder = ({ folder }: ExporterNode, old: Graph): boolean =>
+  folder !== undefined && old.exporters.some((node) => node.folder === folder);
+
+export async function stopExporter(
+  { exporter, queue }: ExporterNode,
+  deadline: AbortSignal,
+): Promise<Rest> {
+  const result = await queue.stop(deadline);
+  // An exporter that does not end must not hold up the others.
+  await Promise.race([exporter.stop().catch(() => undefined), delay(patienceMs)]);
+  return result;
+}
+
+export async function attempt(
+  failed: string[],
+  what: string,
+  work: () => Promise<void>,
+): Promise<void> {
+  try {
+    await work();
+  } catch (error) {
+    failed.push(`${what}: ${errorChain(error)}`);
+  }
+}
+
+export const delay = (ms: number): Promise<void> =>
+  new Promise((done) => setTimeout(done, ms).unref());
+
+export function aborted(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve();
+  return new Promise((done) => signal.addEventListener('abort', () => done(), { once: true }));
+}

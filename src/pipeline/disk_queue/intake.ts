@@ -1,0 +1,189 @@
+// From puts to disk: what waits is written together and forced to disk once (group commit), as far as there is room.
+
+import type { Counter } from '../../telemetry/metrics.ts';
+import type { Batch } from '../batch.ts';
+import type { Context } from '../component.ts';
+import { errorChain, RefusedError } from '../errors.ts';
+import { Fifo } from '../fifo.ts';
+import { enqueueFailures, type QueueSettings } from '../queue.ts';
+import { writeSnapshot } from '../snapshot.ts';
+import { headerBytes, sealFrame } from './frame.ts';
+import type { Segments } from './segments.ts';
+import type { Position } from './state.ts';
+
+/** Bytes that one commit takes together at the most. */
+const commitBytesMax = 8 << 20;
+const retryAfterMs = 500;
+/** How often a full queue looks whether there is room again, if nobody tells it. */
+const lookAgainMs = 100;
+
+export type Committed = {
+  readonly frame: Buffer;
+  readonly records: number;
+  readonly sinceMs: number;
+  readonly at: Position;
+};
+
+type Put = {
+  readonly frame: Buffer;
+  readonly records: number;
+  readonly sinceMs: number;
+  readonly resolve: () => void;
+  readonly reject: (error: Error) => void;
+};
+
+export type IntakeOptions = {
+  readonly segments: Segments;
+  readonly settings: QueueSettings;
+  readonly segmentBytes: number;
+  readonly context: Context;
+  /** Whether everything on disk is delivered. */
+  readonly isIdle: () => boolean;
+  /** Gives space back as `when_full` allows; false: there is none to give now. */
+  readonly makeRoom: () => Promise<boolean>;
+  readonly onCommit: (frames: readonly Committed[]) => void;
+};
+
+export class Intake {
+  readonly #options: IntakeOptions;
+  readonly #enqueueFailed: Counter;
+  readonly #commits: Counter;
+  readonly #puts = new Fifo<Put>();
+  #running: Promise<void> | undefined;
+  #failing = false;
+  #ended = false;
+  #wake: () => void = () => undefined;
+
+  constructor(options: IntakeOptions) {
+    const { context } = options;
+    this.#options = options;
+    this.#enqueueFailed = enqueueFailures(context);
+    this.#commits = context.metrics.counter(
+      'meshlog_queue_commits_total',
+      'Times that the disk queue was forced to disk.',
+      { exporter: context.id },
+    );
+  }
+
+  /** Whether puts wait for the disk. */
+  get busy(): boolean {
+    return this.#running !== undefined;
+  }
+
+  /** Resolves once the batch is on disk, or dropped as `when_full` says. */
+  put(batch: Batch): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const { buffer, end } = writeSnapshot(batch, headerBytes);
+      const frame = buffer.subarray(0, end);
+      sealFrame(frame, batch.count);
+      const sinceMs = this.#options.context.now();
+      this.#puts.push({ frame, records: batch.count, sinceMs, resolve, reject });
+      this.#running ??= this.#run();
+    });
+  }
+
+  /** There may be room again. */
+  wake(): void {
+    this.#wake();
+  }
+
+  /** Refuses what is not on disk. Returns its records. */
+  async end(): Promise<number> {
+    this.#ended = true;
+    this.#wake();
+    // A disk that does not answer must not hold up the end.
+    await Promise.race([this.#running, new Promise((done) => setTimeout(done, 1000).unref())]);
+    const rest = this.#puts.drain();
+    for (const put of rest) {
+      put.reject(new RefusedError('stopped before it was on disk', { retryable: true }));
+    }
+    return rest.reduce((sum, put) => sum + put.records, 0);
+  }
+
+  /** Counts records that a full queue turned away. */
+  dropped(records: number): void {
+    this.#enqueueFailed.add(records);
+    this.#options.context.drop('queue_full', records);
+  }
+
+  async #run(): Promise<void> {
+    const { makeRoom } = this.#options;
+    // Puts of this turn of the event loop share the commit.
+    await Promise.resolve();
+    while (this.#puts.length > 0 && !this.#ended) {
+      const group = this.#admitted();
+      if (group.length > 0) await this.#write(group);
+      else if (this.#puts.length > 0 && !(await makeRoom())) await this.#pause(lookAgainMs);
+    }
+    this.#running = undefined;
+  }
+
+  #pause(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, ms);
+      this.#wake = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+  }
+
+  /** The puts that fit now; those that `drop_newest` turns away are settled here. */
+  #admitted(): Put[] {
+    const { settings, segments, isIdle } = this.#options;
+    const group: Put[] = [];
+    let bytes = 0;
+    let free = settings.size - segments.totalBytes;
+    for (let put = this.#puts.at(0); put !== undefined; put = this.#puts.at(0)) {
+      const { frame } = put;
+      if (group.length > 0 && bytes + frame.length > commitBytesMax) break;
+      // An empty queue takes any batch, however small the queue is.
+      const fits = frame.length <= free || (group.length === 0 && isIdle() && this.#isClean());
+      if (!fits && (settings.when_full !== 'drop_newest' || isIdle())) break;
+      this.#puts.shift();
+      if (!fits) {
+        this.dropped(put.records);
+        put.resolve();
+        continue;
+      }
+      group.push(put);
+      bytes += frame.length;
+      free -= frame.length;
+    }
+    return group;
+  }
+
+  #isClean(): boolean {
+    return this.#options.segments.totalBytes === 0;
+  }
+
+  async #write(group: readonly Put[]): Promise<void> {
+    const { segments, segmentBytes, context, onCommit } = this.#options;
+    try {
+      await segments.append(
+        group.map(({ frame }) => frame),
+        segmentBytes,
+      );
+    } catch (error) {
+      this.#puts.putBack(group);
+      if (!this.#failing) {
+        context.log.error(`cannot write the disk queue, sources wait: ${errorChain(error)}`);
+      }
+      this.#failing = true;
+      await this.#pause(retryAfterMs);
+      return;
+    }
+    if (this.#failing) context.log.info('the disk queue can be written again');
+    this.#failing = false;
+    this.#commits.add(1);
+    const { segment, offset } = segments.end;
+    let at = offset - group.reduce((sum, { frame }) => sum + frame.length, 0);
+    const frames = group.map(({ frame, records, sinceMs }) => {
+      const committed = { frame, records, sinceMs, at: { segment, offset: at } };
+      at += frame.length;
+      return committed;
+    });
+    onCommit(frames);
+    for (const { resolve } of group) resolve();
+  }
+}
