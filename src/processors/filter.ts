@@ -10,6 +10,7 @@ import {
   kumaMatches,
   workloadSelectors,
 } from '../access_log/filter/config_fields.ts';
+import { filterKinds } from '../access_log/filter/envoy_filter.ts';
 import { modeCondition } from '../access_log/filter/mode.ts';
 import { type Context, type Processor, processor } from '../pipeline/component.ts';
 
@@ -22,7 +23,9 @@ const config = z
       ),
     access_log_filter: accessLogFilter()
       .optional()
-      .describe("Envoy's AccessLogFilter, as it stands in an EnvoyFilter."),
+      .describe(
+        `Envoy's AccessLogFilter, as it stands in an EnvoyFilter: one of ${filterKinds.join(', ')}.`,
+      ),
     filters: glooFilters()
       .optional()
       .describe('Gloo Mesh: statusCodeMatcher and headerMatcher; any of them is enough.'),
