@@ -119,6 +119,8 @@ export class AddressBook {
 
   begin(batch: Batch, view: DataView): void {
     this.#nowMs = batch.observedMs;
+    // The memo may have started over since: then what is noted would not be found again.
+    this.#noted = undefined;
     this.#bytes = batch.bytes;
     this.#view = view;
   }

@@ -33,8 +33,13 @@ export class FileSource {
 
   /** Reads the file for the first time. Throws when it cannot be used. */
   load(): void {
-    this.#version = versionOf(this.#options.path);
-    this.#apply(readClaims(this.#options.path));
+    const { path } = this.#options;
+    try {
+      this.#version = versionOf(path);
+      this.#apply(readClaims(path));
+    } catch (cause) {
+      throw new Error(`cannot use inventory file ${path}: ${errorChain(cause)}`, { cause });
+    }
   }
 
   /** Looks every `intervalMs` whether the file has changed, until `close`. */
@@ -62,7 +67,7 @@ export class FileSource {
       if (version === this.#version) return;
       if (!isThere(path)) this.#version = version;
       failures.add(1);
-      log.warn(`inventory file stays as it was: ${errorChain(error)}`);
+      log.warn(`inventory file ${path} cannot be used, the former one stays: ${errorChain(error)}`);
     }
   }
 
@@ -82,19 +87,19 @@ export class FileSource {
 /** All claims of a file. Throws when any part of it cannot be understood: half an inventory names the wrong owners. */
 export function readClaims(path: string): Claim[] {
   const { size } = statSync(path);
-  if (size > fileBytesMax) throw new Error(`cannot read ${path}: ${size} bytes are too many`);
-  const documents = documentsOf(path, readFileSync(path, 'utf8'));
+  if (size > fileBytesMax) throw new Error(`${size} bytes are too many`);
+  const documents = documentsOf(readFileSync(path, 'utf8'));
   const reads = documents.map(readDocument);
   const problems = reads.flatMap((read) => read.problems);
   if (problems.length > 0) {
     const more =
       problems.length > problemsShown ? `, and ${problems.length - problemsShown} more` : '';
-    throw new Error(`cannot use ${path}: ${problems.slice(0, problemsShown).join('; ')}${more}`);
+    throw new Error(`${problems.slice(0, problemsShown).join('; ')}${more}`);
   }
   return reads.flatMap((read) => read.claims);
 }
 
-function documentsOf(path: string, text: string): unknown[] {
+function documentsOf(text: string): unknown[] {
   const start = text.trimStart()[0];
   if (start === '{' || start === '[') {
     try {
@@ -108,7 +113,7 @@ function documentsOf(path: string, text: string): unknown[] {
   return documents.map((document) => {
     const [error] = document.errors;
     if (error !== undefined) {
-      throw new Error(`cannot read ${path}: ${error.message.split('\n')[0]}`);
+      throw new Error(error.message.split('\n')[0]);
     }
     return document.toJS() as unknown;
   });

@@ -76,7 +76,9 @@ for (const [what, spoil] of [
     expect(store.byIp('10.0.0.2')).toBeUndefined();
     expect(failures.value).toBe(1);
     expect(context.logged).toHaveLength(1);
-    expect(context.logged[0]).toMatch(/^warn: inventory file stays as it was: /);
+    expect(context.logged[0]).toMatch(
+      /^warn: inventory file .* cannot be used, the former one stays: /,
+    );
     write(entry('b', '10.0.0.2'));
     file.refresh();
     expect(store.byIp('10.0.0.2')?.any?.workload).toBe('b');
@@ -86,7 +88,9 @@ for (const [what, spoil] of [
 test('inventory file that cannot be used at the start is refused with the reason', () => {
   expect(() => source().file.load()).toThrow('ENOENT');
   write('workloads:\n  - workload: a\n   bad: 1\n');
-  expect(() => source().file.load()).toThrow(/cannot read .*workloads.yaml: .*line 3/);
+  expect(() => source().file.load()).toThrow(
+    /cannot use inventory file .*workloads.yaml: .*line 3/,
+  );
   write('- { workload: a, ipz: [10.0.0.1] }\n');
   expect(() => source().file.load()).toThrow('unknown field "ipz"');
 });
