@@ -1,6 +1,5 @@
 // The life of the process: start against the data's way (exporters first), reload beside what runs, stop along it.
 
-import { resolve } from 'node:path';
 import { AdminServer } from './admin/server.ts';
 import {
   aborted,
@@ -13,10 +12,11 @@ import {
 } from './changeover.ts';
 import type { Catalogue } from './components.ts';
 import type { Config, Instance } from './config/config.ts';
+import { componentContext } from './context.ts';
 import { buildGraph, type Graph, pipelinesOf, type ReceiverNode } from './graph.ts';
 import { Inlet } from './inlet.ts';
-import { Budget, type Share } from './pipeline/budget.ts';
-import type { Context, Log } from './pipeline/component.ts';
+import { Budget } from './pipeline/budget.ts';
+import type { Log } from './pipeline/component.ts';
 import { errorChain, RefusedError } from './pipeline/errors.ts';
 import { type Pipeline, receiverEdge } from './pipeline/pipeline.ts';
 import { type Description, descriptionOf, type Status, statusOf } from './status.ts';
@@ -328,48 +328,17 @@ export class Daemon {
     return {
       catalogue: this.#options.catalogue,
       metrics: this.metrics,
-      context: (instance: Instance) => this.#context(config, instance),
+      context: (instance: Instance) =>
+        componentContext(config, instance, {
+          metrics: this.metrics,
+          budget: this.#budget,
+          log: this.#scope(instance),
+        }),
       scope: (instance: Instance) => this.#scope(instance),
     };
   }
 
   #scope(instance: Instance): Log {
     return this.#selfLog.scope(`${instance.kind} ${instance.id}`);
-  }
-
-  #context({ service, baseDirectory }: Config, instance: Instance): Context {
-    const drops = new Map<string, { add(count: number): void }>();
-    const { metrics } = this;
-    const total = this.#budget;
-    let share: Share | undefined;
-    return {
-      id: instance.id,
-      log: this.#scope(instance),
-      metrics,
-      // Made on first use: only receivers take from the budget, and shares are fair among those that exist.
-      get budget() {
-        share ??= total.share();
-        return share;
-      },
-      stateDirectory:
-        service.state_directory === undefined
-          ? undefined
-          : resolve(baseDirectory, service.state_directory),
-      baseDirectory,
-      now: () => performance.timeOrigin + performance.now(),
-      random: Math.random,
-      drop(reason, records) {
-        let counter = drops.get(reason);
-        if (counter === undefined) {
-          counter = metrics.counter(
-            'meshlog_dropped_records_total',
-            'Records that ended here, by reason.',
-            { component: `${instance.kind}/${instance.id}`, reason },
-          );
-          drops.set(reason, counter);
-        }
-        counter.add(records);
-      },
-    };
   }
 }

@@ -7,6 +7,8 @@ import { checkCommand } from './cli/check.ts';
 import { componentsCommand } from './cli/components.ts';
 import { controlCommands } from './cli/control.ts';
 import { docsCommand } from './cli/docs.ts';
+import { queueCommand } from './cli/queue.ts';
+import { replayCommand } from './cli/replay.ts';
 import { runCommand } from './cli/run.ts';
 
 const { version } = JSON.parse(
@@ -30,7 +32,15 @@ const exit = (code: number): void => {
   process.stdout.write('', () => process.stderr.write('', () => process.exit(code)));
 };
 
-const commands = [runCommand, checkCommand, componentsCommand, docsCommand, controlCommands];
+const commands = [
+  runCommand,
+  checkCommand,
+  componentsCommand,
+  docsCommand,
+  controlCommands,
+  queueCommand,
+  replayCommand,
+];
 for (const command of commands) command(program, exit);
 
 await program.parseAsync();

@@ -31,6 +31,8 @@ async function run(files: string[], version: string): Promise<number> {
   const { config, report, files: watched } = read();
   write(report);
   if (config === undefined) return exitConfig;
+  // A hang-up while everything starts must not end the process; once it runs it means reload.
+  process.on('SIGHUP', () => undefined);
   try {
     const daemon = await Daemon.start({ config, catalogue, version, write });
     write(picture(daemon.describe(), { version, file: files.join(' ') }));
@@ -72,6 +74,7 @@ async function untilStopped(daemon: Daemon, setting: Setting): Promise<number> {
   process.on('SIGHUP', () => {
     void daemon.reopen().then(() => reloader.reload('SIGHUP'));
   });
+  outlive(daemon);
   const { watch, interval } = setting.config.service.reload;
   if (watch) await reloader.watch(setting.watched, interval);
   const control = await openControl(daemon, reloader, setting.config);
@@ -80,6 +83,20 @@ async function untilStopped(daemon: Daemon, setting: Setting): Promise<number> {
   const left = await daemon.stop(hurry.signal);
   await control?.close();
   return left === 0 ? 0 : 1;
+}
+
+/** After the start nothing exits: a defect in one place is said and counted, and the others go on. */
+function outlive({ log, metrics }: Daemon): void {
+  const defects = metrics.counter(
+    'meshlog_defects_total',
+    'Errors that nothing was prepared for: please report them.',
+  );
+  const said = (error: unknown): void => {
+    defects.add(1);
+    log.error(`unexpected, please report: ${error instanceof Error ? error.stack : String(error)}`);
+  };
+  process.on('uncaughtException', said);
+  process.on('unhandledRejection', said);
 }
 
 /** The socket that `meshlog status` and `meshlog reload` ask; a daemon that cannot have one runs without. */

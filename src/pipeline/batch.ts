@@ -30,7 +30,8 @@ const noFacts: Attributes = Object.freeze({});
 
 /** Free columns by capacity (a power of two): a column costs 9 bytes per row, which page faults make dear. */
 const freeColumns = new Map<number, Column[]>();
-const freeColumnsMax = 256;
+/** Kept per capacity: many small batches are under way at once where peers send small messages. */
+const freeColumnBytesMax = 4 * 1024 * 1024;
 
 function takeColumn(name: string, capacity: number): Column {
   const column = freeColumns.get(capacity)?.pop();
@@ -47,7 +48,7 @@ function giveColumn(column: Column): void {
     free = [];
     freeColumns.set(column.capacity, free);
   }
-  if (free.length < freeColumnsMax) free.push(column);
+  if (free.length * column.capacity * 9 < freeColumnBytesMax) free.push(column);
 }
 
 /**

@@ -14,10 +14,11 @@ declare global {
 /** Bytes that may be read beyond the end of any buffer from here: scanners look at four bytes at a time. */
 export const slackBytes = 64;
 
-const smallest = 16;
+const smallest = 15;
 const largest = 24;
-/** Buffers kept per size class: beyond that they go to the garbage collector. */
-const keptPerClass = 16;
+/** Kept per size class, at least some: beyond that buffers go to the garbage collector. */
+const keptBytesPerClass = 4 * 1024 * 1024;
+const keptPerClassMin = 16;
 
 export class BufferPool {
   readonly #free: Buffer[][] = Array.from({ length: largest + 1 }, () => []);
@@ -35,7 +36,9 @@ export class BufferPool {
     const shift = 31 - Math.clz32(buffer.length);
     if (shift < smallest || shift > largest || buffer.length !== 2 ** shift) return;
     const free = this.#free[shift]!;
-    if (free.length < keptPerClass) free.push(buffer);
+    if (free.length < keptPerClassMin || free.length << shift < keptBytesPerClass) {
+      free.push(buffer);
+    }
   }
 }
 

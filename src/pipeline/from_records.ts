@@ -4,10 +4,13 @@ import { Batch } from './batch.ts';
 import { buffers } from './buffers.ts';
 import type { LogRecord } from './record.ts';
 
-/** A batch with one row per record, in order. It has no source bytes: every value is held. */
-export function batchOfRecords(records: readonly LogRecord[]): Batch {
-  const batch = new Batch(buffers.take(1), 0, records.length);
-  batch.source = 'none';
+/**
+ * A batch with one row per record, in order. Every value is held; source bytes there are none, unless `lines` has a row
+ * for each record.
+ */
+export function batchOfRecords(records: readonly LogRecord[], lines?: Batch): Batch {
+  const batch = lines ?? new Batch(buffers.take(1), 0, records.length);
+  if (lines === undefined) batch.source = 'none';
   batch.time = batch.recordColumn('time');
   batch.severity = batch.recordColumn('severity');
   batch.body = batch.recordColumn('body');
@@ -15,8 +18,8 @@ export function batchOfRecords(records: readonly LogRecord[]): Batch {
   batch.spanId = batch.recordColumn('span_id');
   batch.resources = records.map(({ resource }) => resource);
   batch.resourceOf = new Uint16Array(batch.capacity);
-  for (const record of records) {
-    const row = batch.addRow(0, 0);
+  for (const [index, record] of records.entries()) {
+    const row = lines === undefined ? batch.addRow(0, 0) : index;
     batch.resourceOf[row] = row;
     if (record.time !== undefined) batch.time.setBigInt(row, record.time);
     batch.setValue(batch.severity, row, record.severityNumber);
