@@ -18,7 +18,7 @@ const smallest = 15;
 const largest = 24;
 /** Kept per size class, at least some: beyond that buffers go to the garbage collector. */
 const keptBytesPerClass = 4 * 1024 * 1024;
-const keptPerClassMin = 16;
+const keptPerClassMin = 2;
 
 export class BufferPool {
   readonly #free: Buffer[][] = Array.from({ length: largest + 1 }, () => []);
