@@ -7,7 +7,10 @@ import { checkCommand } from './cli/check.ts';
 import { componentsCommand } from './cli/components.ts';
 import { controlCommands } from './cli/control.ts';
 import { docsCommand } from './cli/docs.ts';
+import { explainCommand } from './cli/explain.ts';
+import { formatCommand } from './cli/format.ts';
 import { queueCommand } from './cli/queue.ts';
+import { renderCommand } from './cli/render.ts';
 import { replayCommand } from './cli/replay.ts';
 import { runCommand } from './cli/run.ts';
 
@@ -40,6 +43,9 @@ const commands = [
   controlCommands,
   queueCommand,
   replayCommand,
+  explainCommand,
+  formatCommand,
+  renderCommand,
 ];
 for (const command of commands) command(program, exit);
 
