@@ -40,6 +40,7 @@ const workloadKeys = [
   'k8s.cronjob.name',
   'k8s.job.name',
   'k8s.replicaset.name',
+  'k8s.workload.name',
 ];
 const labelPrefix = 'k8s.pod.label.';
 

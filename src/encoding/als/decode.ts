@@ -69,48 +69,63 @@ export class AlsDecoder {
     this.malformed = 0;
     at = 0;
     for (const message of messages) {
-      this.append(cells, at, at + message.length);
+      this.#append(cells, at, at + message.length);
       at += message.length;
     }
     cells.close();
     return batch;
   }
 
-  /** Appends the entries of the message in bytes start..end of the batch as rows, while it has room for rows. */
-  append(cells: EntryCells, start: number, end: number): void {
-    const { batch, margin } = cells;
-    const reader = new ProtobufReader(margin.bytes, start, end);
-    const logs = new ProtobufReader(margin.bytes);
-    while (reader.next()) {
-      const { field } = reader;
-      if (reader.wireType !== LENGTH_DELIMITED || (field !== httpField && field !== tcpField)) {
-        continue;
-      }
-      logs.bad = false;
-      logs.enter(reader.start, reader.stop);
-      while (logs.next() && batch.rows < batch.capacity) {
-        if (logs.field !== entryField || logs.wireType !== LENGTH_DELIMITED) continue;
-        const row = batch.addRow(logs.start, logs.stop);
-        this.read(cells, field === httpField ? 'http' : 'tcp', row);
-        reader.bytes = margin.bytes;
-        logs.bytes = margin.bytes;
-      }
-    }
+  /** Reads the entries of the message in bytes start..end into rows that are there, from `row` on. */
+  readInto(cells: EntryCells, row: number, start: number, end: number): void {
+    let next = row;
+    eachEntry(cells, start, end, (isHttp, from, to) => {
+      this.#read(cells, isHttp, next++, from, to);
+    });
   }
 
-  /** Reads the entry that a row's span is. */
-  read(cells: EntryCells, kind: 'http' | 'tcp', row: number): void {
+  /** Appends the entries of the message in bytes start..end as rows, while the batch has room for rows. */
+  #append(cells: EntryCells, start: number, end: number): void {
     const { batch } = cells;
-    const start = batch.rowStart[row]!;
-    const end = batch.rowEnd[row]!;
-    const whole =
-      kind === 'http'
-        ? this.#entries.http(cells, row, start, end)
-        : this.#entries.tcp(cells, row, start, end);
+    eachEntry(cells, start, end, (isHttp, from, to) => {
+      if (batch.rows < batch.capacity) this.#read(cells, isHttp, batch.addRow(from, to), from, to);
+    });
+  }
+
+  /** Reads the entry in bytes start..end into a row. */
+  #read(cells: EntryCells, isHttp: boolean, row: number, start: number, end: number): void {
+    const { batch } = cells;
+    const whole = isHttp
+      ? this.#entries.http(cells, row, start, end)
+      : this.#entries.tcp(cells, row, start, end);
     if (whole) return;
     this.malformed++;
     batch.setValue(batch.ownColumn('log.parse_error'), row, 'als: malformed entry');
     batch.body ??= batch.recordColumn('body');
     batch.body.setSpan(row, BYTES, start, end);
+  }
+}
+
+/** Calls `take` for each entry of the message in bytes start..end. One closure per message, none per entry. */
+function eachEntry(
+  { margin }: EntryCells,
+  start: number,
+  end: number,
+  take: (isHttp: boolean, start: number, end: number) => void,
+): void {
+  const reader = new ProtobufReader(margin.bytes, start, end);
+  const logs = new ProtobufReader(margin.bytes);
+  while (reader.next()) {
+    const { field } = reader;
+    if (reader.wireType !== LENGTH_DELIMITED || (field !== httpField && field !== tcpField)) {
+      continue;
+    }
+    logs.bad = false;
+    logs.enter(reader.start, reader.stop);
+    while (logs.next()) {
+      if (logs.field === entryField && logs.wireType === LENGTH_DELIMITED) {
+        take(field === httpField, logs.start, logs.stop);
+      }
+    }
   }
 }

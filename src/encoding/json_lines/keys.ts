@@ -22,6 +22,8 @@ export type Slot = {
   readonly key: string;
   readonly name: string;
   readonly conversion: number;
+  /** A key that tells what kind of record a line is. */
+  readonly tells: boolean;
   /** The column of the batch that is being read; made when a row first has a value. */
   column: Column | undefined;
   /** There is a column, and text goes into it as it is: what the fast path asks. */
@@ -56,6 +58,7 @@ const spellingMax = 128;
 export class KeyGraph {
   readonly patterns = new Patterns();
   readonly #meaning: (key: string) => KeyMeaning | undefined;
+  readonly #telling: ReadonlySet<string>;
   readonly #nodes = new Map<string, KeyNode>();
   readonly #slots = new Map<string, Slot>();
   readonly #byName = new Map<string, Slot>();
@@ -65,9 +68,10 @@ export class KeyGraph {
   /** The row that is being read. */
   row = 0;
 
-  constructor(meaning: (key: string) => KeyMeaning | undefined) {
+  constructor(meaning: (key: string) => KeyMeaning | undefined, telling: ReadonlySet<string>) {
     this.#meaning = meaning;
-    const nowhere = unlinked(newSlot('', '', KEEP)) as KeyNode;
+    this.#telling = telling;
+    const nowhere = unlinked(newSlot('', '', KEEP, false)) as KeyNode;
     nowhere.next = nowhere;
     this.#nowhere = nowhere;
     this.root = this.#unknown(nowhere.slot);
@@ -96,6 +100,11 @@ export class KeyGraph {
     return node;
   }
 
+  /** Whether a key has stood in a line. */
+  knows(key: string): boolean {
+    return this.#slots.has(key);
+  }
+
   #learn(spelling: string): KeyNode {
     const slot = this.#slot(keyOf(spelling));
     if (spelling.length > spellingMax || this.#nodes.size >= keysMax) return this.#unknown(slot);
@@ -115,7 +124,8 @@ export class KeyGraph {
     const known = this.#slots.get(key);
     if (known !== undefined) return known;
     const meaning = this.#meaning(key);
-    const slot = newSlot(key, meaning?.name ?? key, conversionOf(meaning?.type));
+    const name = meaning?.name ?? key;
+    const slot = newSlot(key, name, conversionOf(meaning?.type), this.#telling.has(key));
     const same = this.#byName.get(slot.name);
     if (same !== undefined) {
       // Until now nobody but `same` can have written to its column in this row.
@@ -134,11 +144,12 @@ const unlinked = (slot: Slot): Omit<KeyNode, 'next'> => {
   return { slot, spelling: '', key: noPattern, link: noPattern, others: [] };
 };
 
-const newSlot = (key: string, name: string, conversion: number): Slot => {
+const newSlot = (key: string, name: string, conversion: number, tells: boolean): Slot => {
   return {
     key,
     name,
     conversion,
+    tells,
     column: undefined,
     plain: false,
     shared: false,

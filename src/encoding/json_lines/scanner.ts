@@ -30,9 +30,18 @@ export class JsonScanner {
   at = 0;
   problem: JsonProblem = 'invalid_json';
 
-  /** `meaning` says which field a key stands for; undefined: none, the key names the field. */
-  constructor(meaning: (key: string) => KeyMeaning | undefined) {
-    this.#keys = new KeyGraph(meaning);
+  /** Whether the last line had an object or a list under one of the telling keys. */
+  told = false;
+
+  /**
+   * `meaning` says which field a key stands for; undefined: none, the key names the field. Lines with a value under one
+   * of the `telling` keys are marked.
+   */
+  constructor(
+    meaning: (key: string) => KeyMeaning | undefined,
+    telling: ReadonlySet<string> = new Set(),
+  ) {
+    this.#keys = new KeyGraph(meaning, telling);
   }
 
   /** Turns to the rows of a batch. */
@@ -53,12 +62,23 @@ export class JsonScanner {
    * cells, and `problem` and `at` say why.
    */
   scan(row: number, start: number, end: number): boolean {
+    this.told = false;
     const stop = this.#object(row, start, end);
     if (stop < 0 && !this.#cells.isFull) return true;
     if (this.#cells.isFull) this.problem = 'too_many_fields';
     this.#cells.clear(row);
     this.at = Math.max(0, Math.min(stop, end) - start);
     return false;
+  }
+
+  /** Takes back the cells of a row that was read. */
+  clear(row: number): void {
+    this.#cells.clear(row);
+  }
+
+  /** Whether a key has stood in a line. */
+  knows(key: string): boolean {
+    return this.#keys.knows(key);
   }
 
   /** Reads an object. Negative: done; else the position of the problem. */
@@ -179,6 +199,7 @@ export class JsonScanner {
       const after = skipNested(bytes, at, end);
       if (after === tooDeep) this.problem = 'nested_too_deep';
       if (after > 0) this.#cells.put(slot, row, NESTED, at, after);
+      if (slot.tells) this.told = true;
       return after;
     }
     if (c === 45 || (c >= 48 && c <= 57)) {

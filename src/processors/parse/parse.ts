@@ -1,25 +1,26 @@
 // Lines into records: the processor that turns text into fields.
 
 import { z } from 'zod';
-import { fieldOfKey } from '../../access_log/fields.ts';
-import { parseFormatConfig } from '../../access_log/format/config.ts';
-import { autoTextParser, lineParserFor } from '../../access_log/format_parser.ts';
-import { AMBIGUOUS, type LineParser, NO_FIT } from '../../access_log/line_parser.ts';
-import { JsonScanner } from '../../encoding/json_lines/scanner.ts';
+import { parseFormatField } from '../../access_log/format_fields.ts';
+import { lineParserFor } from '../../access_log/format_parser.ts';
+import { namedTexts } from '../../access_log/formats.ts';
+import { AMBIGUOUS, NO_FIT } from '../../access_log/line_parser.ts';
 import type { Batch } from '../../pipeline/batch.ts';
-import { ABSENT, type Column, Dictionary, TEXT } from '../../pipeline/column.ts';
-import { type Context, type Counter, type Processor, processor } from '../../pipeline/component.ts';
+import { type Column, TEXT } from '../../pipeline/column.ts';
+import { type Context, type Processor, processor } from '../../pipeline/component.ts';
+import { AutoRows } from './auto_rows.ts';
+import { ParseCounts } from './counts.ts';
+import { criRows } from './framed_rows.ts';
+import { alsJsonRows, jsonRows } from './json_rows.ts';
+import { takeIds, takeTimes } from './record_fields.ts';
+import { type RowParser, textRows } from './row_parser.ts';
 
 const config = z.strictObject({
-  format: z
-    .unknown()
-    .superRefine((value, context) => {
-      for (const { message, path } of parseFormatConfig(value).problems) {
-        context.addIssue({ code: 'custom', message, path: [...path] });
-      }
-    })
-    .default('auto')
-    .describe('How the lines are written: a name, a format string, or a format object.'),
+  format: parseFormatField()
+    .prefault('auto')
+    .describe(
+      'How the lines are written: `auto` finds out line by line; a name; a format string of command operators; or a format object of Envoy, Istio or Kuma.',
+    ),
   keep_line: z
     .boolean()
     .default(false)
@@ -28,122 +29,111 @@ const config = z.strictObject({
     .enum(['keep', 'drop'])
     .default('keep')
     .describe(
-      'keep: a line that does not fit goes on as body with log.parse_error. drop: counted.',
+      'keep: a line that could not be read goes on as body, with log.parse_error saying why. drop: it is counted and gone.',
     ),
 });
+
+type Settings = z.output<typeof config>;
 
 export const parse = processor({
   name: 'parse',
   summary: 'Reads access log lines into the fields of the vocabulary.',
   config,
   example: 'parse: { format: auto }',
+  notes: `Formats with names: auto, json, istio_json, als_json, cri, ${Object.keys(namedTexts).join(', ')}, ztunnel.
+A line of als_json with several entries becomes a record per entry. Values that the proxy did not have are absent.
+A value that holds what the format puts between values is marked with log.parse_ambiguous.
+Counts lines in meshlog_parsed_lines_total by format and meshlog_parse_errors_total by reason. Loses nothing with on_error: keep.`,
   create: (settings, context) => new Parse(settings, context),
 });
 
 class Parse implements Processor {
   readonly #parser: RowParser;
-  readonly #config: z.output<typeof config>;
+  readonly #settings: Settings;
   readonly #context: Context;
-  readonly #errors = new Dictionary();
-  readonly #failed: Counter;
+  readonly #counts: ParseCounts;
 
-  constructor(settings: z.output<typeof config>, context: Context) {
-    this.#config = settings;
+  constructor(settings: Settings, context: Context) {
+    this.#settings = settings;
     this.#context = context;
     this.#parser = parserOf(settings.format);
-    this.#failed = context.metrics.counter(
-      'meshlog_parse_errors_total',
-      'Lines that did not fit the format.',
-      { component: context.id },
-    );
+    this.#counts = new ParseCounts(context.metrics, context.id);
   }
 
   process(batch: Batch): Batch {
-    const { keep_line, on_error } = this.#config;
-    const parser = this.#parser;
+    if (batch.source !== 'line' && batch.body === undefined) return batch;
+    const given = batch.time;
+    const lines = batch.body;
     const body = batch.recordColumn('body');
-    const framed = batch.time;
-    let reasons: Column | undefined;
-    let ambiguous: Column | undefined;
-    let failed = 0;
+    const parser = this.#parser;
+    const refused: number[] = [];
     parser.begin(batch);
     for (let i = 0; i < batch.count; i++) {
       const row = batch.selection[i]!;
-      const start = batch.rowStart[row]!;
-      const end = batch.rowEnd[row]!;
+      let start = batch.rowStart[row]!;
+      let end = batch.rowEnd[row]!;
+      if (lines !== undefined) {
+        if (lines.kind[row] !== TEXT) {
+          copyCell(lines, body, row);
+          continue;
+        }
+        start = lines.a[row]!;
+        end = lines.b[row]!;
+      }
       const outcome = parser.parse(batch, row, start, end);
       if (outcome === NO_FIT) {
-        failed++;
-        reasons ??= batch.addCodes('log.parse_error', this.#errors);
-        reasons.setCode(row, this.#errors.code(parser.reason().slice(0, 80)));
-        body.setSpan(row, TEXT, start, end);
+        refused.push(row);
+        this.#refuse(batch, row);
       } else {
-        if (outcome === AMBIGUOUS) {
-          ambiguous ??= batch.addColumn('log.parse_ambiguous');
-          ambiguous.setBoolean(row, true);
-        }
-        if (keep_line) body.setSpan(row, TEXT, start, end);
+        this.#counts.understood(parser.recognised());
+        if (outcome === AMBIGUOUS) batch.ownColumn('log.parse_ambiguous').setBoolean(row, true);
+        if (!this.#settings.keep_line) continue;
       }
+      body.setSpan(row, TEXT, start, end);
     }
-    parser.end?.();
+    this.#counts.flush();
     batch.body = body;
-    batch.time = timeOf(batch, framed);
-    this.#failed.add(failed);
-    if (failed > 0 && on_error === 'drop') this.#drop(batch, reasons, failed);
-    return batch;
+    if (refused.length > 0 && this.#settings.on_error === 'drop') this.#drop(batch, refused);
+    const read = parser.end(batch);
+    takeTimes(read, given);
+    takeIds(read);
+    return read;
   }
 
-  #drop(batch: Batch, reasons: Column | undefined, failed: number): void {
-    batch.keep((row) => reasons?.kind[row] === ABSENT);
-    this.#context.drop('parse_error', failed);
+  #refuse(batch: Batch, row: number): void {
+    const parser = this.#parser;
+    this.#counts.failed(parser.problem());
+    batch.setValue(batch.ownColumn('log.parse_error'), row, `${parser.name}: ${parser.reason()}`);
+  }
+
+  #drop(batch: Batch, refused: readonly number[]): void {
+    const rows = new Set(refused);
+    batch.keep((row) => !rows.has(row));
+    this.#context.drop('parse_error', refused.length);
   }
 }
 
-/** The time of the request where the line has one, else that of the framing. */
-function timeOf(batch: Batch, framed: Column | undefined): Column | undefined {
-  const own = batch.column('request.time');
-  if (own === undefined || framed === undefined) return own ?? framed;
-  const time = batch.recordColumn('time');
-  for (let row = 0; row < batch.rows; row++) {
-    const from = own.kind[row] === ABSENT ? framed : own;
-    time.kind[row] = from.kind[row]!;
-    time.a[row] = from.a[row]!;
-    time.b[row] = from.b[row]!;
+function copyCell(from: Column, to: Column, row: number): void {
+  to.kind[row] = from.kind[row]!;
+  to.a[row] = from.a[row]!;
+  to.b[row] = from.b[row]!;
+  to.dictionary ??= from.dictionary;
+}
+
+/** The parser of a format of the configuration. */
+function parserOf(format: Settings['format']): RowParser {
+  const name = format.kind === 'named' ? format.name : 'inline';
+  switch (name) {
+    case 'auto':
+      return new AutoRows();
+    case 'json':
+    case 'istio_json':
+      return jsonRows();
+    case 'als_json':
+      return alsJsonRows();
+    case 'cri':
+      return criRows(new AutoRows());
+    default:
+      return textRows(name, lineParserFor(format));
   }
-  return time;
-}
-
-/** A line parser that may have to be told that the batch is done. */
-type RowParser = LineParser & { end?(): void };
-
-function jsonParser(): RowParser {
-  const scanner = new JsonScanner(fieldOfKey);
-  return {
-    name: 'json',
-    begin: (batch) => scanner.begin(batch),
-    end: () => scanner.end(),
-    parse: (_batch, row, start, end) => (scanner.scan(row, start, end) ? 0 : NO_FIT),
-    reason: () => `${scanner.problem} at byte ${scanner.at}`,
-  };
-}
-
-function parserOf(format: unknown): RowParser {
-  if (format === 'json' || format === 'istio_json') return jsonParser();
-  if (format !== 'auto') return lineParserFor(format);
-  const json = jsonParser();
-  const text = autoTextParser();
-  let last: LineParser = json;
-  return {
-    name: 'auto',
-    begin(batch) {
-      json.begin(batch);
-      text.begin(batch);
-    },
-    end: () => json.end?.(),
-    parse(batch, row, start, end) {
-      last = batch.bytes[start] === 123 ? json : text;
-      return last.parse(batch, row, start, end);
-    },
-    reason: () => last.reason(),
-  };
 }
