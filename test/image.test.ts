@@ -79,7 +79,11 @@ function imported(): string[] {
   const found = new Set<string>();
   for (const { name } of sourceFiles()) {
     const source = text(name).replace(/^import type [^;]*;/gm, '');
-    for (const [, specifier = ''] of source.matchAll(/(?:from|import) ?\(?'([^'.][^']*)'/g)) {
+    const specifiers = [
+      ...source.matchAll(/^(?:import|\} from)[^'\n]*'([^'.][^']*)';$/gm),
+      ...source.matchAll(/\bimport\('([^'.][^']*)'\)/g),
+    ];
+    for (const [, specifier = ''] of specifiers) {
       const parts = specifier.split('/');
       const packageName = parts.slice(0, specifier.startsWith('@') ? 2 : 1).join('/');
       if (!isBuiltin(packageName)) found.add(packageName);
@@ -95,12 +99,12 @@ function sourceFiles(): { name: string }[] {
 
 test('a bad mounted configuration ends the container with 78 and the message as its last lines', () => {
   const directory = folderWith({
-    'config.yaml': 'receivers:\n  tcp: { endpont: 0.0.0.0:5170 }\nexporters: { nop: }\n',
+    'config.yaml': 'receivers:\n  tcp: { endpont: 0.0.0.0:5170 }\nexporters: { nop: }\nservice: { pipelines: { logs: { receivers: [tcp], exporters: [nop] } } }\n',
   });
   const { code, stdout, stderr } = meshlog(['run', '--config', 'config.yaml'], directory);
   expect(code).toBe(78);
   expect(stdout).toBe('');
-  expect(stderr).toContain('config.yaml:2:10 receivers.tcp.endpont: unknown field; did you mean');
+  expect(stderr).toContain('config.yaml:2:10: receivers.tcp.endpont: unknown field; did you mean "endpoint"?');
 });
 
 test('npm ci finds everything that any package asks for in the lock file', () => {

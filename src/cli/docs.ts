@@ -6,7 +6,7 @@ import type { Described } from '../config/config.ts';
 import type { Entry, Row } from '../config/reference.ts';
 import type { Schema } from '../config/schema.ts';
 
-type Options = { markdown?: boolean; jsonSchema?: boolean; example?: boolean };
+type Options = { markdown?: boolean; jsonSchema?: boolean; example?: boolean; fields?: boolean };
 
 export function docsCommand(program: Command, exit: (code: number) => void): void {
   program
@@ -14,6 +14,7 @@ export function docsCommand(program: Command, exit: (code: number) => void): voi
     .description('show a component: what it is for, an example, every field')
     .argument('[name]', 'a component such as sample or exporters.otlp; service for the rest')
     .option('--markdown', 'the reference of everything as Markdown')
+    .option('--fields', 'fields, command operators and named formats as Markdown')
     .option('--example', 'a configuration with every field as a comment')
     .option('--json-schema', 'the whole configuration as JSON Schema, for editors')
     .action(async (name: string | undefined, options: Options) => {
@@ -22,6 +23,11 @@ export function docsCommand(program: Command, exit: (code: number) => void): voi
 }
 
 async function docs(name: string | undefined, options: Options): Promise<number> {
+  if (options.fields === true) {
+    const { fieldReference } = await import('./field_reference.ts');
+    process.stdout.write(fieldReference());
+    return 0;
+  }
   const [reference, { catalogue }, { serviceSchema }, { didYouMean }] = await Promise.all([
     import('../config/reference.ts'),
     import('../components.ts'),
