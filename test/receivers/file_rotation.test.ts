@@ -127,14 +127,17 @@ test('file reads what a rotated file was compressed from only once', async () =>
 test('file reads every rotation that happens while the sink is down (F5), also the deleted ones', async () => {
   const folder = new Folder();
   folder.write('a.log', numbered('first', 3));
-  const followed = await folder.follow();
+  const followed = await folder.follow({ rotate_wait: '60s' });
   await followed.until(3);
   followed.pause();
   const lines = numberedLines('first', 3);
   for (let round = 0; round < 12; round++) {
     folder.append('a.log', numbered(`round ${round}`, 1000));
     lines.push(...numberedLines(`round ${round}`, 1000));
-    await delay(25);
+    await eventually(
+      'its opening',
+      () => followed.metric('otelcol_fileconsumer_open_files') > round,
+    );
     if (existsSync(folder.at('a.log.1'))) folder.remove('a.log.1');
     folder.rename('a.log', 'a.log.1');
     folder.write('a.log', '');

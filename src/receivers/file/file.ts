@@ -71,8 +71,14 @@ class FileReceiver implements Receiver {
     const { pump, tracker, admission } = this.#build(deliver);
     this.#running = { pump, tracker, admission };
     admission.firstLook = this.#openState() === 'new';
-    await tracker.poll();
-    await tracker.recover();
+    try {
+      await tracker.poll();
+      await tracker.recover();
+    } catch (error) {
+      this.#store?.close();
+      this.#handles.closeAll();
+      throw error;
+    }
     admission.firstLook = false;
     this.#save();
     this.#expireAtMs = this.#context.now() + expireEveryMs;

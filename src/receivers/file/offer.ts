@@ -26,12 +26,12 @@ export async function offer(batch: Batch, options: OfferOptions): Promise<boolea
       return true;
     } catch (error) {
       refusals.add(1);
+      if (signal.aborted) return false;
       if (error instanceof RefusedError && !error.retryable) {
         context.drop('refused', count);
         context.log.error(`${count} records dropped: ${errorChain(error)}`);
         return true;
       }
-      if (signal.aborted) return false;
       const wishMs = error instanceof RefusedError ? (error.retryAfterMs ?? 0) : 0;
       const waitMs = Math.max(wishMs, pauseMs * (0.5 + context.random() / 2));
       await delay(waitMs, undefined, { signal }).catch(() => undefined);
