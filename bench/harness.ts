@@ -40,7 +40,9 @@ export class DaemonProcess {
   static async start(folder: string, config: string): Promise<DaemonProcess> {
     const file = join(folder, 'config.yaml');
     writeFileSync(file, config);
-    const args = [join(root, 'dist/main.js'), 'run', '--config', file];
+    // BENCH_NODE_ARGS=--cpu-prof writes a profile of the daemon.
+    const extra = process.env['BENCH_NODE_ARGS']?.split(' ') ?? [];
+    const args = [...extra, join(root, 'dist/main.js'), 'run', '--config', file];
     const child = spawn(process.execPath, args, { stdio: ['ignore', 'ignore', 'pipe'] });
     let said = '';
     await new Promise<void>((done, failed) => {

@@ -29,11 +29,12 @@ const quiet = 'service:\n  admin: { enabled: false }\n  memory_budget: 32MiB\n';
 
 /** The lines again and again until there are `records` of them. */
 function repeated(lines: readonly string[], records: number): Buffer {
-  const parts: string[] = [];
-  for (let left = records; left > 0; left -= lines.length) {
-    parts.push(`${lines.slice(0, Math.min(left, lines.length)).join('\n')}\n`);
-  }
-  return Buffer.from(parts.join(''));
+  const whole = Buffer.from(`${lines.join('\n')}\n`);
+  const parts: Buffer[] = [];
+  let left = records;
+  for (; left >= lines.length; left -= lines.length) parts.push(whole);
+  if (left > 0) parts.push(Buffer.from(`${lines.slice(0, left).join('\n')}\n`));
+  return Buffer.concat(parts);
 }
 
 /** A prepared file that appears in the watched folder at once. */
