@@ -103,10 +103,6 @@ export class AddressBook {
     }),
     16_384,
   );
-  /** The address that was noted last, and its bytes. */
-  #noted: AddressFacts | undefined = undefined;
-  readonly #notedBytes = Buffer.alloc(64);
-  #notedLength = -1;
   #selves = 0;
   #nowMs = 0;
   #bytes: Buffer = Buffer.alloc(0);
@@ -119,8 +115,6 @@ export class AddressBook {
 
   begin(batch: Batch, view: DataView): void {
     this.#nowMs = batch.observedMs;
-    // The memo may have started over since: then what is noted would not be found again.
-    this.#noted = undefined;
     this.#bytes = batch.bytes;
     this.#view = view;
   }
@@ -162,14 +156,7 @@ export class AddressBook {
   /** Notes that the address is the own one of a proxy, and, when its stream says so, whose. */
   note(cell: AddressCell, role: ProxyKind, self: PartyFacts | undefined): void {
     if (!cell.isThere || this.isLocal(cell)) return;
-    // The rows of one stream mostly have the same address, which is quicker to compare than to look up.
-    let facts = this.#noted;
-    if (facts === undefined || !this.#isNoted(cell)) {
-      facts = this.#factsOf(cell);
-      this.#noted = facts;
-      const isSpan = cell.text === undefined;
-      this.#notedLength = isSpan ? this.#bytes.copy(this.#notedBytes, 0, cell.start, cell.end) : -1;
-    }
+    const facts = this.#factsOf(cell);
     facts.role = role;
     facts.seenMs = this.#nowMs;
     if (self === undefined) return;
@@ -187,15 +174,6 @@ export class AddressBook {
     if (!this.hasSelves || !cell.isThere || this.isLocal(cell)) return undefined;
     const facts = this.#factsOf(cell);
     return this.#nowMs - facts.seenMs <= seenMsMax ? facts.self : undefined;
-  }
-
-  #isNoted(cell: AddressCell): boolean {
-    const length = this.#notedLength;
-    if (cell.text !== undefined || cell.end - cell.start !== length) return false;
-    for (let i = 0; i < length; i++) {
-      if (this.#bytes[cell.start + i] !== this.#notedBytes[i]) return false;
-    }
-    return true;
   }
 
   /** Whoever calls from an address: its port says nothing. Asked of the inventory once per address and change. */
@@ -224,7 +202,6 @@ export class AddressBook {
 
   clear(): void {
     this.#facts.clear();
-    this.#noted = undefined;
     this.#selves = 0;
   }
 

@@ -9,6 +9,7 @@ import { type HostName, parseHost } from './host_name.ts';
 import type { Inventory } from './inventory/inventory.ts';
 import { type Names, NO_NAME } from './names.ts';
 import { complete, nobody, type Party, type PartyCodes, partyCodes } from './party.ts';
+import type { Reporter } from './reporter.ts';
 import { type Self, selfOf } from './self.ts';
 import { partyOfSpiffe } from './spiffe.ts';
 import { partyOfPeer } from './workload_metadata.ts';
@@ -40,6 +41,8 @@ export type SelfFacts = Fact & {
   readonly zone: number;
   readonly meshName: number;
   readonly meshId: number;
+  /** Where the proxy was seen to stand when it reported a call of its own: it stays what it is. */
+  reporter: Reporter | undefined;
   /** The state of inventory and learnt services that took part in it. */
   readonly generation: number;
 };
@@ -120,18 +123,19 @@ export class CallFacts {
       (self.ip === undefined ? undefined : this.#inventory.byIp(self.ip)?.any);
     // A service that only the workload's name suggests gives way to one that somebody knows.
     if (self.service === self.workload) {
-      const known = owner?.service ?? this.#served.get(`${self.namespace}/${self.workload}`);
-      if (known !== undefined) party.service = this.#names.code(known);
+      const name = owner?.service ?? this.#served.get(`${self.namespace}/${self.workload}`);
+      if (name !== undefined) party.service = this.#names.code(name);
     }
     if (owner !== undefined) complete(party, partyCodes(this.#names, owner));
     if (party.cluster === NO_NAME) party.cluster = this.#names.code(this.#cluster);
-    const facts = {
+    const facts: SelfFacts = {
       id: this.#ids++,
       self,
       party,
       zone: this.#names.code(self.zone ?? owner?.zone),
       meshName: this.#names.code(self.mesh ?? owner?.mesh),
       meshId: this.#names.code(self.meshId),
+      reporter: known?.reporter,
       generation,
     };
     this.#selves.set(resource, facts);

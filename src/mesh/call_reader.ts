@@ -18,8 +18,9 @@ export class CallReader {
   readonly #verdict: Verdict;
   readonly #sight: Sight;
   readonly #calls: CallMemo;
-  #notedSelf: SelfFacts | undefined = undefined;
-  #notedReporter: Reporter | undefined = undefined;
+  /** The proxies whose address was noted in this batch last, by the way of the call. */
+  #notedInbound: SelfFacts | undefined = undefined;
+  #notedOutbound: SelfFacts | undefined = undefined;
 
   constructor(options: CallOptions) {
     const scene = new Scene(options);
@@ -33,6 +34,7 @@ export class CallReader {
       purpose: 'unknown',
       clusterPort: -1,
       role: undefined,
+      known: undefined,
       ownIp: undefined,
       source: scene.source,
       local: scene.local,
@@ -56,7 +58,8 @@ export class CallReader {
   /** To be called before the rows of a batch are read. `renewed`: the codes of the names start anew. */
   begin(batch: Batch, renewed: boolean): void {
     if (renewed) this.#calls.clear();
-    this.#notedSelf = undefined;
+    this.#notedInbound = undefined;
+    this.#notedOutbound = undefined;
     this.#scene.begin(batch, renewed);
   }
 
@@ -65,10 +68,13 @@ export class CallReader {
     const scene = this.#scene;
     scene.look(row);
     this.#direction(row);
-    this.#note();
+    const isNoted =
+      this.#verdict.direction === 'inbound' ? this.#notedInbound : this.#notedOutbound;
+    if (isNoted !== scene.self) this.#note();
     scene.gather(row, this.#verdict);
     const known = this.#calls.get(scene.key, scene.keyLength);
     if (known !== undefined) return known;
+    this.#note();
     const call = this.#answer();
     this.#calls.set(scene.key, scene.keyLength, call);
     return call;
@@ -110,6 +116,7 @@ export class CallReader {
     sight.purpose = name.purpose;
     sight.clusterPort = port;
     sight.role = scene.self.self.role;
+    sight.known = scene.self.reporter;
     sight.ownIp = scene.self.self.ip;
     sight.meshServerName = scene.hasMeshServerName;
     sight.localPort = holds(scene.columns.upstreamLocal, row) ? -1 : scene.local.port;
@@ -117,25 +124,23 @@ export class CallReader {
     if (scene.options.reporter !== undefined) this.#configured(scene.options.reporter);
   }
 
-  /** Remembers the own address of the proxy where it is certain: other rows and streams may show it from outside. */
+  /**
+   * Remembers the own address of the proxy where it is certain: other rows and streams may show it from outside. Once
+   * per batch and proxy is enough, and once per answer where a stream does not tell its proxies apart.
+   */
   #note(): void {
-    const { reporter, rule } = this.#verdict;
+    const { direction, reporter, rule } = this.#verdict;
     const { book, self, local, upstreamLocal } = this.#scene;
-    if (reporter === undefined || (self === this.#notedSelf && reporter === this.#notedReporter)) {
+    if (direction === 'inbound') this.#notedInbound = self;
+    else this.#notedOutbound = self;
+    const owner = self.self.evidence === undefined ? undefined : self;
+    if (reporter === 'destination') {
+      if (rule === reporterRules.cluster_name) book.note(local, 'sidecar', owner);
       return;
     }
-    const isKnown = self.self.evidence !== undefined;
-    const owner = isKnown ? self : undefined;
-    if (reporter === 'destination') {
-      if (rule !== reporterRules.cluster_name) return;
-      book.note(local, 'sidecar', owner);
-    } else if (rule === reporterRules.addresses || rule === reporterRules.node) {
-      book.note(upstreamLocal, reporter === 'gateway' ? 'gateway' : 'sidecar', owner);
-    } else return;
-    if (!isKnown) return;
-    // One proxy has one address: once per batch is enough for a stream whose proxy is known.
-    this.#notedSelf = self;
-    this.#notedReporter = reporter;
+    if (reporter === undefined || !certainRules.has(rule)) return;
+    book.note(upstreamLocal, reporter === 'gateway' ? 'gateway' : 'sidecar', owner);
+    if (owner !== undefined) self.reporter = reporter;
   }
 
   /** The direction in the record itself, as Kuma's formats print it or let it be seen: only callers are known by name. */
@@ -161,6 +166,13 @@ export class CallReader {
     verdict.direction ??= reporter === 'destination' ? 'inbound' : 'outbound';
   }
 }
+
+/** Rules that do not guess where the proxy stands. */
+const certainRules: ReadonlySet<number> = new Set([
+  reporterRules.addresses,
+  reporterRules.node,
+  reporterRules.stream,
+]);
 
 /** Whether the rule took the name under which the workload was called. */
 function isNameOfService(rule: number): boolean {

@@ -15,6 +15,8 @@ export type Sight = {
   /** -1: none, as with every port here. */
   clusterPort: number;
   role: ProxyRole | undefined;
+  /** Where the proxy of the stream was seen to stand before. */
+  known: Reporter | undefined;
   /** The proxy's own address, where its node says it. */
   ownIp: string | undefined;
   /** Downstream's address, the address it connected to, and the proxy's own towards upstream. */
@@ -37,6 +39,7 @@ export const reporterRules = {
   port: 5,
   configured: 6,
   record: 7,
+  stream: 8,
 } as const;
 
 /** The verdict. Reused for every row. */
@@ -76,6 +79,7 @@ export class Judge {
     if (role === 'gateway' || role === 'waypoint') {
       return this.#say('outbound', 'gateway', reporterRules.node);
     }
+    if (sight.known !== undefined) return this.#say('outbound', sight.known, reporterRules.stream);
     if (this.#byAddresses(sight)) return;
     const seen =
       book.role(upstreamLocal) ??

@@ -172,7 +172,7 @@ export class Scene {
     key[1] = serverName === undefined ? 0 : serverName.id;
     key[2] = this.host === undefined ? 0 : this.host.id;
     key[3] = this.self.id;
-    key[4] = verdictNumber(verdict) | (isMore ? 256 : 0);
+    key[4] = verdictNumber(verdict) | (isMore ? 512 : 0);
     this.keyLength = isMore ? allFacts : commonFacts;
     if (isMore) this.#gatherMore(row, verdict);
     else if (this.directName !== NO_NAME) this.#forget();

@@ -444,6 +444,24 @@ test('enrich judges a failed call by what it has seen, and else by the port', ()
   });
 });
 
+test('enrich knows where the proxy of a stream stands from its earlier calls', () => {
+  const processor = start();
+  const own = pod('my-gateway-5d4f8c7b9-bbbbb', 'ingress');
+  const failed = {
+    ...gateway,
+    upstream_local_address: '-',
+    upstream_host: '-',
+    downstream_local_address: '10.244.1.9:80',
+  };
+  const batch = parsed([gateway, { ...failed, response_flags: 'UH', response_code: '503' }], own);
+  const [, second] = fieldsOf(processor.process(batch));
+  expect(second).toMatchObject({
+    reporter: 'gateway',
+    'source.service': 'my-gateway',
+    evidence: 'reporter=stream source=resource destination=cluster_name',
+  });
+});
+
 test('enrich makes the best of records without a cluster', () => {
   const listener = {
     downstream_remote_address: '10.1.1.9:1',
