@@ -8,6 +8,7 @@ import { existsSync, mkdirSync, renameSync, rmSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import { errorChain } from '../../pipeline/errors.ts';
+import { faultPoint } from '../../pipeline/fault.ts';
 
 export type Checkpoint = {
   /** The row; one for each generation of a file. */
@@ -157,12 +158,15 @@ export class CheckpointStore {
       'insert or replace into file values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)',
     );
     this.#remove ??= this.#database.prepare('delete from file where key = ?');
+    faultPoint('before_file_checkpoint');
     this.#database.exec('begin');
     try {
       for (const point of changed) this.#write(this.#upsert, point);
       for (const key of removed) this.#remove.run(key);
       if (!this.#saved) this.#database.exec(`pragma application_id = ${lookedAround}`);
+      faultPoint('inside_file_checkpoint');
       this.#database.exec('commit');
+      faultPoint('after_file_checkpoint');
       this.#saved = true;
     } catch (error) {
       // After some failures (a full disk) SQLite has rolled back by itself.

@@ -24,13 +24,14 @@ export const file = receiver({
   example: `file/istio:
   include: [/var/log/pods/*_*/istio-proxy/*.log]
   framing: cri`,
-  notes: `A place in a file is remembered only when every exporter has taken over everything before it, so nothing is
-lost by a crash, an outage of a sink or a rotation; lines that were on their way are then read again (with
-include_offset they carry the same log.record.id). A file is known by device and inode, guarded by its first bytes and by
-those before the place. A renamed or deleted file is read to its end; a file that is emptied begins anew, and a copy made
-before that (copytruncate, gzip) is read where the original left off. Lost is what was removed before anybody looked.
-Without a state directory places are kept in memory only. Damaged state is put aside, said in the log, and every file is
-then read from its beginning: twice rather than not at all.`,
+  notes: `A place in a file is remembered only when every exporter has taken over everything before it, so
+nothing is lost by a crash, an outage of a sink or a rotation; lines that were on their way are then read again
+(with include_offset they carry the same log.record.id). A file is known by device and inode, guarded by its
+first bytes and by those before the place. A renamed or deleted file is read to its end; a file that is emptied
+begins anew, and a copy made before that (copytruncate, gzip) is read where the original left off. Lost is what
+was removed before anybody looked. Without a state directory places are kept in memory only, until the receiver
+ends or its configuration changes. Damaged state is put aside, said in the log, and every file is then read from
+its beginning: twice rather than not at all.`,
   create: (settings, context) => new FileReceiver(settings, context),
 });
 
