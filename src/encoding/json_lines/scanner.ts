@@ -195,22 +195,39 @@ export class JsonScanner {
   #value(slot: Slot, row: number, at: number, end: number): number {
     const bytes = this.#bytes;
     const c = bytes[at]!;
-    if (c === 123 || c === 91) {
-      const after = skipNested(bytes, at, end);
-      if (after === tooDeep) this.problem = 'nested_too_deep';
-      if (after > 0) this.#cells.put(slot, row, NESTED, at, after);
-      if (slot.tells) this.told = true;
-      return after;
+    if (c === 45 || (c >= 48 && c <= 57)) return this.#number(slot, row, at, end);
+    if (c !== 123 && c !== 91) return this.#literal(slot, row, at, end);
+    const after = skipNested(bytes, at, end);
+    if (after === tooDeep) this.problem = 'nested_too_deep';
+    if (after > 0) this.#cells.put(slot, row, NESTED, at, after);
+    if (slot.tells) this.told = true;
+    return after;
+  }
+
+  #number(slot: Slot, row: number, at: number, end: number): number {
+    const bytes = this.#bytes;
+    // Digits up to a comma or brace and no zero in front: nearly every number.
+    let after = at | 0;
+    while (after < end && bytes[after]! >= 48 && bytes[after]! <= 57) after = (after + 1) | 0;
+    const c = bytes[after];
+    if ((c !== 44 && c !== 125) || after === at || bytes[at] === 48) {
+      after = skipNumber(bytes, at, end);
     }
-    if (c === 45 || (c >= 48 && c <= 57)) {
-      const after = skipNumber(bytes, at, end);
-      if (after > 0) this.#cells.put(slot, row, NUMBER, at, after);
-      return after;
+    if (after > 0) this.#cells.put(slot, row, NUMBER, at, after);
+    return after;
+  }
+
+  #literal(slot: Slot, row: number, at: number, end: number): number {
+    const word = this.#view.getInt32(at, true);
+    if (word === nullWord && at + 4 <= end) {
+      this.#cells.absent(slot, row);
+      return at + 4;
     }
-    const after = skipLiteral(bytes, at, end);
-    if (after < 0) return -1;
-    if (c === 110) this.#cells.absent(slot, row);
-    else this.#cells.put(slot, row, c === 116 ? TRUE : FALSE, at, after);
+    const after = skipLiteral(this.#bytes, at, end);
+    if (after > 0) this.#cells.put(slot, row, after - at === 4 ? TRUE : FALSE, at, after);
     return after;
   }
 }
+
+/** `null` */
+const nullWord = 0x6c6c756e;

@@ -40,7 +40,9 @@ export function jsonRows(): RowParser {
           return UNDERSTOOD;
         }
       }
-      recognised = scanner.knows('requested_server_name') ? istioJson : json;
+      if (recognised !== istioJson) {
+        recognised = scanner.knows('requested_server_name') ? istioJson : json;
+      }
       return UNDERSTOOD;
     },
     reason: () => `${problems[scanner.problem]} at byte ${scanner.at}`,
