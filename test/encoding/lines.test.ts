@@ -102,11 +102,17 @@ test('lines are the same however the bytes arrive, under every policy and capaci
   });
   const cuts = fc.array(fc.nat({ max: 80 }), { maxLength: 8 });
   fc.assert(
-    fc.property(text, limit, cuts, fc.integer({ min: 1, max: 5 }), (all, rule, places, capacity) => {
-      const at = [0, ...places.filter((place) => place < all.length).sort((a, b) => a - b)];
-      const pieces = at.map((place, i) => Buffer.from(all.slice(place, at[i + 1])));
-      expect(linesOf(pieces, rule, capacity)).toEqual(expected(all, rule));
-    }),
+    fc.property(
+      text,
+      limit,
+      cuts,
+      fc.integer({ min: 1, max: 5 }),
+      (all, rule, places, capacity) => {
+        const at = [0, ...places.filter((place) => place < all.length).sort((a, b) => a - b)];
+        const pieces = at.map((place, i) => Buffer.from(all.slice(place, at[i + 1])));
+        expect(linesOf(pieces, rule, capacity)).toEqual(expected(all, rule));
+      },
+    ),
     { numRuns: 2000 },
   );
 });
