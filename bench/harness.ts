@@ -56,13 +56,16 @@ export class DaemonProcess {
     return new DaemonProcess(child);
   }
 
-  usage(): { cpuSeconds: number; peakRssMib: number } {
+  usage(): { cpuSeconds: number; peakRssMib: number; rssMib: number } {
     const stat = readFileSync(`/proc/${this.#child.pid}/stat`, 'utf8');
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-    const peak = /VmHWM:\s+(\d+) kB/.exec(readFileSync(`/proc/${this.#child.pid}/status`, 'utf8'));
+    const status = readFileSync(`/proc/${this.#child.pid}/status`, 'utf8');
+    const peak = /VmHWM:\s+(\d+) kB/.exec(status);
+    const now = /VmRSS:\s+(\d+) kB/.exec(status);
     return {
       cpuSeconds: (Number(fields[11]) + Number(fields[12])) / ticksPerSecond,
       peakRssMib: Number(peak?.[1] ?? 0) / 1024,
+      rssMib: Number(now?.[1] ?? 0) / 1024,
     };
   }
 
