@@ -2,7 +2,7 @@
 // Every key is always there; what a record lacks is null. Cells are copied as bytes.
 
 import type { Batch } from '../pipeline/batch.ts';
-import { jsonSafe } from '../pipeline/batch.ts';
+import { jsonSafe } from '../pipeline/cell_values.ts';
 import {
   ABSENT,
   BYTES,

@@ -3,22 +3,9 @@
 
 import { isUtf8 } from 'node:buffer';
 import { buffers } from './buffers.ts';
-import {
-  ABSENT,
-  BYTES,
-  CODE,
-  Column,
-  type Dictionary,
-  DOUBLE,
-  ESCAPED,
-  FALSE,
-  HELD,
-  INT,
-  NESTED,
-  NUMBER,
-  TEXT,
-  TRUE,
-} from './column.ts';
+import { cellValue, spelledNumber, textOf } from './cell_values.ts';
+import { type Column, type Dictionary, HELD, INT, NESTED, NUMBER, TEXT } from './column.ts';
+import { giveColumn, takeColumn } from './column_pool.ts';
 import { type AnyValue, type Attributes, type LogRecord, severityText } from './record.ts';
 import { parsedTime, parseTime, toWords, words } from './time.ts';
 
@@ -27,29 +14,6 @@ export type RowSource = 'line' | 'als' | 'otlp' | 'none';
 
 const nothing: Set<Column> = new Set();
 const noFacts: Attributes = Object.freeze({});
-
-/** Free columns by capacity (a power of two): a column costs 9 bytes per row, which page faults make dear. */
-const freeColumns = new Map<number, Column[]>();
-/** Kept per capacity: many small batches are under way at once where peers send small messages. */
-const freeColumnBytesMax = 4 * 1024 * 1024;
-
-function takeColumn(name: string, capacity: number): Column {
-  const column = freeColumns.get(capacity)?.pop();
-  if (column === undefined) return new Column(name, capacity);
-  column.name = name;
-  column.dictionary = undefined;
-  column.kind.fill(ABSENT);
-  return column;
-}
-
-function giveColumn(column: Column): void {
-  let free = freeColumns.get(column.capacity);
-  if (free === undefined) {
-    free = [];
-    freeColumns.set(column.capacity, free);
-  }
-  if (free.length * column.capacity * 9 < freeColumnBytesMax) free.push(column);
-}
 
 /**
  * Rows over one chunk of bytes. A receiver makes it, processors add columns and narrow the selection, exporters read.
@@ -305,36 +269,9 @@ export class Batch {
   /** The value of a cell, decoded; undefined when the row has none. Invalid UTF-8 becomes U+FFFD. */
   value(column: Column | undefined, row: number): AnyValue | undefined {
     if (column === undefined) return undefined;
-    const a = column.a[row]!;
-    const b = column.b[row]!;
-    switch (column.kind[row]) {
-      case TEXT:
-        return this.bytes.utf8Slice(a, b);
-      case ESCAPED:
-        return unescapeJson(this.bytes, a, b);
-      case NUMBER:
-        return numberOf(this.bytes.latin1Slice(a, b));
-      case TRUE:
-        return true;
-      case FALSE:
-        return false;
-      case NESTED:
-        return parseNested(this.bytes.utf8Slice(a, b));
-      case INT: {
-        const value = column.intAt(row);
-        return Number.isSafeInteger(value) ? value : column.bigIntAt(row);
-      }
-      case DOUBLE:
-        return column.doubleAt(row);
-      case CODE:
-        return column.dictionary?.values[a];
-      case HELD:
-        return this.held[a];
-      case BYTES:
-        return new Uint8Array(this.bytes.subarray(a, b));
-      default:
-        return undefined;
-    }
+    return column.kind[row] === HELD
+      ? this.held[column.a[row]!]
+      : cellValue(this.bytes, column, row);
   }
 
   /** The text of a cell as a person would write it; undefined when the row has none. Lists join with a comma. */
@@ -354,28 +291,11 @@ export class Batch {
     if (column === undefined) return Number.NaN;
     const kind = column.kind[row]!;
     if (kind === NUMBER || kind === TEXT) {
-      const bytes = this.bytes;
-      const end = column.b[row]!;
-      let at = column.a[row]!;
-      if (end - at <= 15 && end > at) {
-        let value = 0;
-        for (; at < end; at++) {
-          const digit = bytes[at]! - 48;
-          if (digit < 0 || digit > 9) break;
-          value = value * 10 + digit;
-        }
-        if (at === end) return value;
-      }
-      const text = bytes.latin1Slice(column.a[row]!, end).trim();
-      return text === '' ? Number.NaN : Number(text);
+      return spelledNumber(this.bytes, column.a[row]!, column.b[row]!);
     }
     if (kind === INT) return column.intAt(row);
-    if (kind === DOUBLE) return column.doubleAt(row);
-    if (kind === CODE || kind === HELD) {
-      const value = this.value(column, row);
-      return typeof value === 'number' || typeof value === 'bigint' ? Number(value) : Number.NaN;
-    }
-    return Number.NaN;
+    const value = this.value(column, row);
+    return typeof value === 'number' || typeof value === 'bigint' ? Number(value) : Number.NaN;
   }
 
   /** The time of a row as nanoseconds in `words` (time.ts). False when it has none. */
@@ -432,43 +352,3 @@ export class Batch {
 }
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
-
-function unescapeJson(bytes: Buffer, start: number, end: number): string {
-  const text = bytes.utf8Slice(start, end);
-  try {
-    return JSON.parse(`"${text}"`) as string;
-  } catch {
-    // A scanner let an invalid escape pass: the text as written says more than nothing.
-    return text;
-  }
-}
-
-function numberOf(text: string): AnyValue {
-  const value = Number(text);
-  if (Number.isSafeInteger(value) || !/^-?\d+$/.test(text)) return value;
-  return BigInt(text);
-}
-
-function parseNested(text: string): AnyValue {
-  try {
-    return JSON.parse(text) as AnyValue;
-  } catch {
-    return text;
-  }
-}
-
-/** A value as text: lists join with a comma, maps are compact JSON, bytes are base64. */
-export function textOf(value: AnyValue): string {
-  if (typeof value === 'string') return value;
-  if (value instanceof Uint8Array) return Buffer.from(value).toString('base64');
-  if (Array.isArray(value)) return value.map((item) => textOf(item as AnyValue)).join(',');
-  if (typeof value === 'object') return JSON.stringify(value, jsonSafe);
-  return String(value);
-}
-
-/** A JSON.stringify replacer for AnyValue: bigints become strings as in OTLP/JSON, bytes become base64. */
-export function jsonSafe(_key: string, value: unknown): unknown {
-  if (typeof value === 'bigint') return value.toString();
-  if (value instanceof Uint8Array) return Buffer.from(value).toString('base64');
-  return value;
-}

@@ -1,7 +1,7 @@
 // Reads one field of a batch without making strings. Resolved once per batch, asked once per row.
 
 import type { Batch } from '../../pipeline/batch.ts';
-import { textOf } from '../../pipeline/batch.ts';
+import { textOf } from '../../pipeline/cell_values.ts';
 import {
   ABSENT,
   type Column,

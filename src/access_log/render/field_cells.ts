@@ -1,7 +1,7 @@
 // The cells that hold a field in the batch at hand, and their text. Facts of the stream stand in for columns.
 
 import type { Batch } from '../../pipeline/batch.ts';
-import { textOf } from '../../pipeline/batch.ts';
+import { textOf } from '../../pipeline/cell_values.ts';
 import {
   ABSENT,
   CODE,

@@ -1,7 +1,7 @@
 // Moves fields to the resource: records whose values differ get resources that differ.
 
 import type { Batch } from '../../pipeline/batch.ts';
-import { textOf } from '../../pipeline/batch.ts';
+import { textOf } from '../../pipeline/cell_values.ts';
 import type { Column } from '../../pipeline/column.ts';
 import type { AnyValue, Attributes } from '../../pipeline/record.ts';
 import { type Action, eachRow, without } from './actions.ts';

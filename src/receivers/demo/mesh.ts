@@ -232,7 +232,7 @@ export class Mesh {
   }
 
   #serverEntry(call: Call, from: Pod, to: Pod, step: Step, client: Entry): Entry {
-    const subset = to.service === 'reviews' ? to.version : '_';
+    const subset = to.service === 'reviews' ? to.version : '';
     const left = client.flags === 'UT';
     return {
       ...client,
