@@ -128,8 +128,9 @@ export class Daemon {
       const ends = receivers.map(
         ({ receiver }) => receiver.ended ?? new Promise<void>(() => undefined),
       );
-      await Promise.race([Promise.all(ends), changed]);
-      if (this.#graph.receivers === receivers) return;
+      // Between two graphs there may be no receiver for a moment: that is not the end of all sources.
+      await Promise.race(ends.length === 0 ? [changed] : [Promise.all(ends), changed]);
+      if (ends.length > 0 && this.#graph.receivers === receivers) return;
     }
   }
 

@@ -110,3 +110,19 @@ test('daemon hands a disk queue over from the old exporter to the new one', asyn
   expect(await daemon.stop()).toBe(0);
   expect(linesOf('one.jsonl') + linesOf('two.jsonl')).toBe(daemon.status().receivers[0]?.accepted);
 });
+
+test('daemon does not take the change of its only receiver for the end of all sources', async () => {
+  const { daemon } = await started(configOf(pipelines('one.jsonl')));
+  let ended = false;
+  void daemon.ended().then(() => {
+    ended = true;
+  });
+  const faster = pipelines('one.jsonl').replace(
+    'requests_per_second: 200',
+    'requests_per_second: 300',
+  );
+  await daemon.reload(configOf(faster));
+  await until(() => (daemon.status().receivers[0]?.accepted ?? 0) > 50);
+  expect(ended).toBe(false);
+  expect(await daemon.stop()).toBe(0);
+});
