@@ -175,10 +175,14 @@ export function fits(slot: Slot, bytes: Uint8Array, start: number, end: number):
   if (start < 0 || end < start) return false;
   if (slot.scan === byWidth) return end - start === slot.width;
   const length = end - start;
-  if (length === 1 && bytes[start] === 45 && slot.command.operator.kind !== 'count') return true;
-  switch (slot.target.alphabet) {
+  const { alphabet, shape } = slot.target;
+  if (length === 1 && bytes[start] === 45) {
+    // A dash is a missing value, unless there is none or a client may have sent it.
+    return slot.command.operator.kind !== 'count' && (alphabet !== 'free' || shape !== 'none');
+  }
+  switch (alphabet) {
     case 'free':
-      return hasShape(slot.target.shape, bytes, start, end);
+      return hasShape(shape, bytes, start, end);
     case 'path':
       return (bytes[start] === 47 || bytes[start] === 42) && allIn(slot.table, bytes, start, end);
     case 'protocol':
