@@ -9,6 +9,7 @@ import { controlCommands } from './cli/control.ts';
 import { docsCommand } from './cli/docs.ts';
 import { explainCommand } from './cli/explain.ts';
 import { formatCommand } from './cli/format.ts';
+import { parseCommand } from './cli/parse.ts';
 import { queueCommand } from './cli/queue.ts';
 import { renderCommand } from './cli/render.ts';
 import { replayCommand } from './cli/replay.ts';
@@ -43,6 +44,7 @@ const commands = [
   controlCommands,
   queueCommand,
   replayCommand,
+  parseCommand,
   explainCommand,
   formatCommand,
   renderCommand,
