@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { OtlpEncoder } from '../../src/encoding/otlp/encode.ts';
 import { fromJson } from '../../src/encoding/otlp/from_json.ts';
 import { toJson } from '../../src/encoding/otlp/json.ts';
+import { OtlpJsonLines } from '../../src/encoding/otlp/json_lines.ts';
 import { Batch } from '../../src/pipeline/batch.ts';
 import { TEXT } from '../../src/pipeline/column.ts';
 import type { AnyValue } from '../../src/pipeline/record.ts';
@@ -197,6 +198,18 @@ test('otlp_json writes times and integers beyond 2^53 as text, exactly', () => {
         { key: 'b', value: { intValue: '9007199254740993' } },
       ],
     }),
+  );
+});
+
+test('otlp_json writes a document a line, none of them too long', () => {
+  const batch = Batch.ofLines(Array.from({ length: 30 }, (_, i) => `${i}`.padEnd(100_000, '"')));
+  const text = new OtlpJsonLines('1').encode(batch).toString();
+  const lines = text.trimEnd().split('\n');
+  expect(text.endsWith('\n')).toBe(true);
+  expect(lines.length).toBeGreaterThan(2);
+  const bodies = lines.flatMap((line) => seenRecords(read(line)).map(({ body }) => String(body)));
+  expect(bodies.map((body) => Number(body.replace(/"+$/, '')))).toEqual(
+    Array.from({ length: 30 }, (_, i) => i),
   );
 });
 

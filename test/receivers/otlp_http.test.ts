@@ -123,6 +123,27 @@ describe('otlp decompresses', () => {
     });
   }
 
+  test('snappy and lz4', async () => {
+    const sink = collector();
+    const { url } = await listening(sink.deliver);
+    const message = body('a line');
+    const block = Buffer.from([message.length, (message.length - 1) << 2, ...message]);
+    const frame = Buffer.concat([
+      Buffer.from([0x04, 0x22, 0x4d, 0x18, 0x60, 0x40, 0x82, message.length, 0, 0, 0x80]),
+      message,
+      Buffer.alloc(4),
+    ]);
+    for (const [encoding, data] of [
+      ['snappy', block],
+      ['lz4', frame],
+    ] as const) {
+      const headers = { ...protobuf, 'content-encoding': encoding };
+      expect((await post(url, data, headers)).status).toBe(200);
+      expect((await post(url, Buffer.from('no such thing'), headers)).status).toBe(400);
+    }
+    expect(sink.lines).toEqual(['a line', 'a line']);
+  });
+
   test('but no bombs, and nothing unknown', async () => {
     const { url, context } = await listening(
       collector().deliver,

@@ -3,6 +3,8 @@
 import type { IncomingMessage } from 'node:http';
 import { promisify } from 'node:util';
 import { gunzip, inflate, zstdDecompress } from 'node:zlib';
+import { lz4Decompress } from '../../encoding/compression/lz4.ts';
+import { snappyDecompress } from '../../encoding/compression/snappy.ts';
 import { grpcCode } from '../../wire/grpc_call.ts';
 import type { Failure } from './intake.ts';
 
@@ -12,12 +14,20 @@ export type BodyOptions = {
   readonly reserve: (bytes: number) => undefined | Promise<Failure | undefined>;
 };
 
-const decompressors = {
-  gzip: promisify(gunzip),
-  deflate: promisify(inflate),
-  zlib: promisify(inflate),
-  zstd: promisify(zstdDecompress),
-} as const;
+type Decompress = (data: Buffer, options: { maxOutputLength: number }) => Promise<Buffer>;
+
+const inflated = promisify(inflate) as Decompress;
+
+/** Those that the Collector knows. */
+const decompressors: Readonly<Record<string, Decompress>> = {
+  gzip: promisify(gunzip) as Decompress,
+  deflate: inflated,
+  zlib: inflated,
+  zstd: promisify(zstdDecompress) as Decompress,
+  snappy: async (data, { maxOutputLength }) => snappyDecompress(data, maxOutputLength),
+  'x-snappy-framed': async (data, { maxOutputLength }) => snappyDecompress(data, maxOutputLength),
+  lz4: async (data, { maxOutputLength }) => lz4Decompress(data, maxOutputLength),
+};
 
 /** Reads and decompresses; a failure is what to answer. */
 export async function readBody(
@@ -27,7 +37,7 @@ export async function readBody(
   const announced = Number(request.headers['content-length'] ?? 0);
   if (announced > options.bytesMax) return tooLarge;
   const encoding = String(request.headers['content-encoding'] ?? '').toLowerCase();
-  const decompress = decompressors[encoding as keyof typeof decompressors];
+  const decompress = Object.hasOwn(decompressors, encoding) ? decompressors[encoding] : undefined;
   if (decompress === undefined && encoding !== '' && encoding !== 'identity') {
     return invalid(`unsupported Content-Encoding: ${encoding}`);
   }
@@ -37,7 +47,7 @@ export async function readBody(
   if (!Buffer.isBuffer(raw)) return raw;
   if (decompress === undefined) return { bytes: raw };
   try {
-    const bytes = (await decompress(raw, { maxOutputLength: options.bytesMax })) as Buffer;
+    const bytes = await decompress(raw, { maxOutputLength: options.bytesMax });
     return (await options.reserve(bytes.length)) ?? { bytes };
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;

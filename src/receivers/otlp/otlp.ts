@@ -64,42 +64,55 @@ const http = z.strictObject({
   idle_timeout: duration().prefault('1m').describe('Silence after which a connection is closed.'),
 });
 
-const config = z.strictObject({
-  grpc: grpc.nullish().describe('OTLP over gRPC. Empty: with the defaults.'),
-  http: http
-    .nullish()
-    .describe('OTLP over HTTP. Empty: with the defaults. With neither grpc nor http: both.'),
-  access_logs: z
-    .enum(['auto', 'always', 'never'])
-    .default('auto')
-    .describe(
-      "Which records are Envoy's access logs: their text values become typed fields of the vocabulary. auto: those with the labels that Envoy adds.",
-    ),
-  auth: z
-    .strictObject({
-      bearer_token: secret().optional().describe('Requests need `authorization: Bearer` and this.'),
-      headers: z
-        .record(z.string(), secret())
-        .default({})
-        .describe('Requests need each of these headers with its value.'),
-    })
-    .optional()
-    .describe('Who may send. Absent: everybody who can connect.'),
-  allowed_spiffe_ids: z
-    .array(z.string().regex(spiffePattern, 'expected spiffe://trust-domain/path'))
-    .default([])
-    .describe(
-      'With tls.client_ca_file: only peers with one of these identities; `/*` at the end covers what is below.',
-    ),
-  max_wait: duration()
-    .prefault('1s')
-    .describe(
-      'How long a request waits for room in memory. Then the sender is asked to try again later.',
-    ),
-  request_timeout: duration()
-    .prefault('30s')
-    .describe('A request must have come in whole after so long.'),
-});
+const config = z
+  .strictObject({
+    grpc: grpc.nullish().describe('OTLP over gRPC. Empty: with the defaults.'),
+    http: http
+      .nullish()
+      .describe('OTLP over HTTP. Empty: with the defaults. With neither grpc nor http: both.'),
+    access_logs: z
+      .enum(['auto', 'always', 'never'])
+      .default('auto')
+      .describe(
+        "Which records are Envoy's access logs: their text values become typed fields of the vocabulary. auto: those with the labels that Envoy adds.",
+      ),
+    auth: z
+      .strictObject({
+        bearer_token: secret()
+          .optional()
+          .describe('Requests need `authorization: Bearer` and this.'),
+        headers: z
+          .record(z.string(), secret())
+          .default({})
+          .describe('Requests need each of these headers with its value.'),
+      })
+      .optional()
+      .describe('Who may send. Absent: everybody who can connect.'),
+    allowed_spiffe_ids: z
+      .array(z.string().regex(spiffePattern, 'expected spiffe://trust-domain/path'))
+      .default([])
+      .describe(
+        'With tls.client_ca_file: only peers with one of these identities; `/*` at the end covers what is below.',
+      ),
+    max_wait: duration()
+      .prefault('1s')
+      .describe(
+        'How long a request waits for room in memory. Then the sender is asked to try again later.',
+      ),
+    request_timeout: duration()
+      .prefault('30s')
+      .describe('A request must have come in whole after so long.'),
+  })
+  .refine(
+    ({ allowed_spiffe_ids, grpc, http }) =>
+      allowed_spiffe_ids.length === 0 ||
+      ((grpc != null || http != null) &&
+        [grpc, http].every((part) => part == null || part.tls?.client_ca_file !== undefined)),
+    {
+      path: ['allowed_spiffe_ids'],
+      message: 'needs tls.client_ca_file on every listener: without it no peer shows an identity',
+    },
+  );
 
 export type OtlpReceiverConfig = z.output<typeof config>;
 export type GrpcConfig = z.output<typeof grpc>;
