@@ -3,6 +3,16 @@
 
 import { slackBytes } from '../pipeline/buffers.ts';
 
+/** Bytes that can be copied by words: `view` may be read up to the next multiple of four. */
+export type Piece = { readonly view: DataView; readonly length: number };
+
+export function pieceOf(text: string): Piece {
+  const bytes = Buffer.from(text);
+  const padded = new Uint8Array((bytes.length + 3) & ~3);
+  padded.set(bytes);
+  return { view: new DataView(padded.buffer), length: bytes.length };
+}
+
 /** Bytes being put together. What `bytes()` returns is valid until the next `reset`. */
 export class ByteWriter {
   buffer: Buffer;
@@ -43,6 +53,44 @@ export class ByteWriter {
       at += piece.length;
     }
     this.at = at;
+  }
+
+  /** A piece that is written again and again, by words. */
+  piece({ view, length }: Piece): void {
+    this.reserve(length);
+    const target = this.view;
+    const at = this.at;
+    for (let i = 0; i < length; i += 4) {
+      target.setInt32(at + i, view.getInt32(i, true), true);
+    }
+    this.at = at + length;
+  }
+
+  /** A piece and then bytes start..end of `source` as a JSON string, when nothing in them needs an escape. */
+  pieceAndText(piece: Piece, view: DataView, start: number, end: number): boolean {
+    const length = piece.length;
+    const count = end - start;
+    this.reserve(length + count + 8);
+    const target = this.view;
+    const head = piece.view;
+    let at = this.at;
+    for (let i = 0; i < length; i += 4) target.setInt32(at + i, head.getInt32(i, true), true);
+    at += length;
+    target.setUint8(at++, 34);
+    let i = 0;
+    for (; i + 4 <= count; i += 4) {
+      const word = view.getInt32(start + i, true);
+      if (hasSpecial(word)) return false;
+      target.setInt32(at + i, word, true);
+    }
+    for (; i < count; i++) {
+      const c = view.getUint8(start + i);
+      if (c < 32 || c === 34 || c === 92) return false;
+      target.setUint8(at + i, c);
+    }
+    target.setUint8(at + count, 34);
+    this.at = at + count + 1;
+    return true;
   }
 
   /** Text as UTF-8. */

@@ -20,18 +20,19 @@ import {
 import type { Attributes } from '../pipeline/record.ts';
 import { severityText } from '../pipeline/record.ts';
 import { formatTime, words } from '../pipeline/time.ts';
-import { ByteWriter } from './byte_writer.ts';
+import { ByteWriter, type Piece, pieceOf } from './byte_writer.ts';
 
-const keyTime = Buffer.from('{"time":');
-const keyObserved = Buffer.from(',"observed_time":"');
-const keySeverity = Buffer.from('","severity":');
-const keyBody = Buffer.from(',"body":');
-const keyAttributes = Buffer.from(',"attributes":{');
-const keyResource = Buffer.from('},"resource":');
-const keyTraceId = Buffer.from(',"trace_id":');
-const keySpanId = Buffer.from(',"span_id":');
-const end = Buffer.from('}\n');
-const nothing = Buffer.from('null');
+const keyTime = pieceOf('{"time":');
+const keyObserved = pieceOf(',"observed_time":"');
+const keySeverity = pieceOf('","severity":');
+const keyBody = pieceOf(',"body":');
+const keyAttributes = pieceOf(',"attributes":');
+const keyResource = pieceOf('},"resource":');
+const keyTraceId = pieceOf(',"trace_id":');
+const keySpanId = pieceOf(',"span_id":');
+const end = pieceOf('}\n');
+const nothing = pieceOf('null');
+const noValue = Buffer.from('null');
 const yes = Buffer.from('true');
 const no = Buffer.from('false');
 
@@ -41,8 +42,8 @@ const namesMax = 10_000;
 /** Turns batches into JSON lines. One instance per exporter; not for use by two callers at once. */
 export class JsonRecordEncoder {
   readonly #out = new ByteWriter(1 << 18);
-  /** `"name":` of every column name seen, bounded: names come from the network. */
-  readonly #names = new Map<string, Buffer>();
+  /** `,"name":` of every column name seen, bounded: names come from the network. */
+  readonly #names = new Map<string, Piece>();
 
   /** The selected rows as lines. The result is valid until the next call. */
   encode(batch: Batch): Buffer {
@@ -55,23 +56,23 @@ export class JsonRecordEncoder {
     const names = batch.columns.map((column) => this.#name(column.name));
     for (let i = 0; i < batch.count; i++) {
       const row = batch.selection[i]!;
-      out.put(keyTime);
+      out.piece(keyTime);
       writeTime(out, batch, view, row);
-      out.put(keyObserved);
+      out.piece(keyObserved);
       out.put(observed);
-      out.put(keySeverity);
+      out.piece(keySeverity);
       writeSeverity(out, batch, row);
-      out.put(keyBody);
+      out.piece(keyBody);
       writeBody(out, batch, view, row);
-      out.put(keyAttributes);
+      out.piece(keyAttributes);
       this.#attributes(batch, view, row, names, facts);
-      out.put(keyResource);
-      out.put(resources[batch.resourceOf?.[row] ?? 0] ?? nothing);
-      out.put(keyTraceId);
+      out.piece(keyResource);
+      out.put(resources[batch.resourceOf?.[row] ?? 0]!);
+      out.piece(keyTraceId);
       writeCellOrNull(out, batch, view, batch.traceId, row);
-      out.put(keySpanId);
+      out.piece(keySpanId);
       writeCellOrNull(out, batch, view, batch.spanId, row);
-      out.put(end);
+      out.piece(end);
     }
     return out.bytes();
   }
@@ -80,28 +81,36 @@ export class JsonRecordEncoder {
     batch: Batch,
     view: DataView,
     row: number,
-    names: readonly Buffer[],
+    names: readonly Piece[],
     facts: Buffer,
   ): void {
     const out = this.#out;
-    let first = true;
+    const { columns, isUtf8: utf8 } = batch;
+    const start = out.at;
     for (let c = 0; c < names.length; c++) {
-      const column = batch.columns[c]!;
-      if (column.kind[row] === ABSENT) continue;
-      if (!first) out.byte(44);
-      first = false;
-      out.put(names[c]!);
+      const column = columns[c]!;
+      const kind = column.kind[row]!;
+      if (kind === ABSENT) continue;
+      const name = names[c]!;
+      if (kind === TEXT && utf8 && out.pieceAndText(name, view, column.a[row]!, column.b[row]!)) {
+        continue;
+      }
+      out.piece(name);
       writeCell(out, batch, view, column, row);
     }
-    if (facts.length === 0) return;
-    if (!first) out.byte(44);
-    out.put(facts);
+    if (facts.length > 0) {
+      out.byte(44);
+      out.put(facts);
+    }
+    // Every name begins with a comma; the first one is the brace.
+    if (out.at > start) out.buffer[start] = 123;
+    else out.byte(123);
   }
 
-  #name(name: string): Buffer {
+  #name(name: string): Piece {
     let bytes = this.#names.get(name);
     if (bytes === undefined) {
-      bytes = Buffer.from(`${JSON.stringify(name)}:`);
+      bytes = pieceOf(`,${JSON.stringify(name)}:`);
       if (this.#names.size >= namesMax) this.#names.clear();
       this.#names.set(name, bytes);
     }
@@ -135,7 +144,7 @@ function writeTime(out: ByteWriter, batch: Batch, view: DataView, row: number): 
     }
   }
   if (!batch.timeWords(row)) {
-    out.put(nothing);
+    out.piece(nothing);
     return;
   }
   const nanoseconds = (BigInt(words.high) << 32n) | BigInt(words.low >>> 0);
@@ -145,7 +154,7 @@ function writeTime(out: ByteWriter, batch: Batch, view: DataView, row: number): 
 function writeSeverity(out: ByteWriter, batch: Batch, row: number): void {
   const column = batch.severity;
   if (column === undefined || column.kind[row] === ABSENT) {
-    out.put(nothing);
+    out.piece(nothing);
     return;
   }
   const number = batch.number(column, row);
@@ -159,7 +168,7 @@ function writeSeverity(out: ByteWriter, batch: Batch, row: number): void {
 
 function writeBody(out: ByteWriter, batch: Batch, view: DataView, row: number): void {
   if (batch.body !== undefined) writeCellOrNull(out, batch, view, batch.body, row);
-  else if (batch.source !== 'line') out.put(nothing);
+  else if (batch.source !== 'line') out.piece(nothing);
   else writeText(out, batch, view, batch.rowStart[row]!, batch.rowEnd[row]!);
 }
 
@@ -175,7 +184,7 @@ function writeCellOrNull(
   column: Column | undefined,
   row: number,
 ): void {
-  if (column === undefined || column.kind[row] === ABSENT) out.put(nothing);
+  if (column === undefined || column.kind[row] === ABSENT) out.piece(nothing);
   else writeCell(out, batch, view, column, row);
 }
 
@@ -229,7 +238,7 @@ function writeNumber(out: ByteWriter, batch: Batch, view: DataView, a: number, b
 const isDigit = (c: number): boolean => c >= 48 && c <= 57;
 
 function codeBytes(dictionary: Dictionary | undefined, code: number): Buffer {
-  if (dictionary === undefined) return nothing;
+  if (dictionary === undefined) return noValue;
   let encoded = dictionary.encoded.get('json');
   if (encoded === undefined) {
     encoded = [];
