@@ -45,7 +45,7 @@ function ofJson({ root, omitEmpty }: JsonFormat): Dialects {
     }),
     kuma: isFlat
       ? yaml({ format: { type: 'Json', json, ...(omitEmpty ? { omitEmptyValues: true } : {}) } })
-      : '# Kuma has a flat list of keys only\n',
+      : '# not possible: Kuma has a flat list of keys only\n',
     envoy: yaml({
       log_format: { json_format: value, ...(omitEmpty ? { omit_empty_values: true } : {}) },
     }),

@@ -94,6 +94,15 @@ const inside =
   (object, path, problems) =>
     read(object[key], [...path, key], problems);
 
+/** A backend of Kuma: without a format it has Kuma's default. */
+function readBackend(key: string): Shape['read'] {
+  return (object, path, problems) => {
+    const inner = object[key];
+    if (isObject(inner) && inner['format'] === undefined) return kumaDefault();
+    return read(inner, [...path, key], problems);
+  };
+}
+
 /** What an object is, by the first of these keys that it has. */
 const shapes: readonly Shape[] = [
   { key: 'text_format_source', read: readSource },
@@ -126,9 +135,14 @@ const shapes: readonly Shape[] = [
     read: (object, path, problems) =>
       readIstioText(object['text'], [...path, 'text'], problems, false),
   },
+  { key: 'spec', read: inside('spec') },
+  { key: 'to', read: inside('to') },
+  { key: 'from', read: inside('from') },
+  { key: 'rules', read: inside('rules') },
+  { key: 'default', read: inside('default') },
   { key: 'backends', read: inside('backends') },
-  { key: 'file', read: inside('file') },
-  { key: 'tcp', read: inside('tcp') },
+  { key: 'file', read: readBackend('file') },
+  { key: 'tcp', read: readBackend('tcp') },
   { key: 'plain', read: readKuma },
   { key: 'json', read: readKuma },
   { key: 'format', read: inside('format') },
