@@ -1,27 +1,27 @@
 // Lines to a TCP or unix socket.
 
 import { z } from 'zod';
+import { lineFormatField } from '../access_log/format_fields.ts';
 import { duration, type Endpoint, endpoint, endpointText, tlsClient } from '../config/fields.ts';
 import { JsonRecordEncoder } from '../encoding/json_record.ts';
 import { OriginalLineEncoder } from '../encoding/original_lines.ts';
+import { RenderedLineEncoder } from '../encoding/rendered_lines.ts';
 import type { Batch } from '../pipeline/batch.ts';
 import { type Context, type Exporter, exporter } from '../pipeline/component.ts';
 import { ExportError } from '../pipeline/errors.ts';
 import { Outgoing } from '../wire/outgoing.ts';
 import { clientOptions } from '../wire/tls.ts';
 
-const formatName = () => z.enum(['original', 'json']);
-
 const config = z
   .strictObject({
     endpoint: endpoint().optional().describe('Where to send: host:port, or unix:/path.'),
     address: endpoint().optional().describe('Another name of endpoint, as Kuma writes it.'),
-    format: z
-      .union([formatName(), z.strictObject({ type: formatName() })])
-      .default('original')
+    format: lineFormatField(['original', 'json'])
+      .prefault('original')
       .describe(
         'original: the line as it was received; records that never were a line are written as json. ' +
-          'json: a record a line, as the file exporter writes it.',
+          'json: a record a line, as the file exporter writes it. Or a format: a name (istio_text), a format ' +
+          'string, or a format object of Envoy, Istio or Kuma; lines that were not understood are written as they are.',
       ),
     tls: tlsClient().optional().describe('TLS. Absent: plain text.'),
     connect_timeout: duration().prefault('5s').describe('For the connection with its handshake.'),
@@ -97,9 +97,13 @@ class TcpExporter implements Exporter {
 }
 
 function renderer(format: TcpConfig['format']): Render {
+  if (typeof format === 'object') {
+    const lines = new RenderedLineEncoder(format);
+    return (batch) => [lines.encode(batch)];
+  }
   const json = new JsonRecordEncoder();
   const asJson: Render = (batch) => [json.encode(batch)];
-  if ((typeof format === 'string' ? format : format.type) === 'json') return asJson;
+  if (format === 'json') return asJson;
   const original = new OriginalLineEncoder();
   return (batch) => (batch.source === 'line' ? original.encode(batch) : asJson(batch));
 }

@@ -69,7 +69,7 @@ describe('tcp sends', () => {
 
   test('JSON when asked for, and for records that never were a line', async () => {
     const { port, until, lines } = await sinking();
-    const json = exporting({ address: `127.0.0.1:${port}`, format: { type: 'json' } });
+    const json = exporting({ address: `127.0.0.1:${port}`, format: 'json' });
     await json.exporter.export(batchOf('a'), never);
     const made = batchOf('b');
     made.source = 'als';

@@ -1,16 +1,20 @@
 // How the file exporter spells records.
 
-import { z } from 'zod';
+import type { z } from 'zod';
+import { lineFormatField } from '../../access_log/format_fields.ts';
 import { JsonRecordEncoder } from '../../encoding/json_record.ts';
+import { OriginalLineEncoder } from '../../encoding/original_lines.ts';
+import { RenderedLineEncoder } from '../../encoding/rendered_lines.ts';
 import { TableWriter } from '../../encoding/table.ts';
 import type { Batch } from '../../pipeline/batch.ts';
 
 export const fileFormat = () =>
-  z
-    .enum(['json', 'table', 'original'])
-    .default('json')
+  lineFormatField(['json', 'table', 'original'])
+    .prefault('json')
     .describe(
-      'json: a record a line ({time, observed_time, severity, body, attributes, resource, trace_id, span_id}). table: for people. original: the line as it was received.',
+      'json: a record a line ({time, observed_time, severity, body, attributes, resource, trace_id, span_id}). ' +
+        'table: for people. original: the line as it was received. Or a format: a name (istio_text), a format ' +
+        'string, or a format object of Envoy, Istio or Kuma; lines that were not understood are written as they are.',
     );
 
 type FileFormat = z.output<ReturnType<typeof fileFormat>>;
@@ -23,20 +27,16 @@ export function encoderFor(format: FileFormat, options: { colour: boolean }): Ba
     const table = new TableWriter(options);
     return { name: 'table', encode: (batch) => Buffer.from(table.format(batch)) };
   }
+  if (typeof format === 'object') {
+    const lines = new RenderedLineEncoder(format);
+    return { name: 'format', encode: (batch) => lines.encode(batch) };
+  }
   const json = new JsonRecordEncoder();
   if (format === 'json') return { name: 'json', encode: (batch) => json.encode(batch) };
+  const original = new OriginalLineEncoder();
   return {
     name: 'original',
-    encode: (batch) => (batch.source === 'line' ? originalLines(batch) : json.encode(batch)),
+    encode: (batch) =>
+      batch.source === 'line' ? Buffer.concat(original.encode(batch)) : json.encode(batch),
   };
-}
-
-function originalLines(batch: Batch): Buffer {
-  const parts: Buffer[] = [];
-  const newline = Buffer.from('\n');
-  for (let i = 0; i < batch.count; i++) {
-    const row = batch.selection[i] ?? 0;
-    parts.push(batch.bytes.subarray(batch.rowStart[row], batch.rowEnd[row]), newline);
-  }
-  return Buffer.concat(parts);
 }
