@@ -181,15 +181,18 @@ export class MemoryQueue implements Queue {
   }
 
   #takeGroup(): Item[] {
-    const { max_size } = this.#settings.batch;
+    const { min_size, max_size } = this.#settings.batch;
     const group: Item[] = [];
     let size = 0;
     for (let next = this.#items.at(0); next !== undefined; next = this.#items.at(0)) {
       const alike = group[0] === undefined || next.batch.source === group[0].batch.source;
-      if (group.length > 0 && (size + next.size > max_size || !alike)) break;
+      // Putting batches together copies them: what is large enough goes as it is.
+      const enough = next.size >= min_size || size + next.size > max_size;
+      if (group.length > 0 && (enough || !alike)) break;
       size += next.size;
       group.push(next);
       this.#items.shift();
+      if (enough) break;
     }
     this.#waitingBytes -= size;
     return group;
