@@ -288,6 +288,11 @@ export class GrpcCall {
     const stream = this.#stream;
     this.#done = true;
     if (stream.destroyed || stream.closed) return;
+    if (stream.headersSent) {
+      // A handler has answered on its own before the peer had said everything.
+      if (!this.#ended) stream.close(constants.NGHTTP2_NO_ERROR);
+      return;
+    }
     if ('message' in reply) {
       const frame = Buffer.allocUnsafe(prefixBytes + reply.message.length);
       frame[0] = 0;
