@@ -1,0 +1,15 @@
+// Renames a log that has grown beyond MAX_BYTES and asks Envoy to open a new one. One old file is kept: meshlog has it open
+// and reads it to its end. Nothing is copied and nothing emptied, so no line falls between.
+const { existsSync, renameSync, statSync } = require('node:fs');
+
+const { LOG, MAX_BYTES, REOPEN, INTERVAL_MS = '10000' } = process.env;
+
+async function rotate() {
+  if (!existsSync(LOG) || statSync(LOG).size < Number(MAX_BYTES)) return;
+  renameSync(LOG, `${LOG}.1`);
+  const response = await fetch(REOPEN, { method: 'POST' });
+  if (!response.ok) throw new Error(`${REOPEN} answered ${response.status}`);
+}
+
+process.on('SIGTERM', () => process.exit(0));
+setInterval(() => rotate().catch((error) => console.error(`not rotated: ${error.message}`)), Number(INTERVAL_MS));

@@ -1,0 +1,40 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { join, resolve } from 'node:path';
+import { afterEach, expect, test, vi } from 'vitest';
+import { folderWith } from '../cli/command.ts';
+
+const script = resolve(import.meta.dirname, '../../deploy/sidecar/rotate.js');
+let child: ChildProcess | undefined;
+
+afterEach(() => {
+  child?.kill('SIGKILL');
+});
+
+test('the sidecar renames a log that is too large and has the proxy open a new one', async () => {
+  const asked: string[] = [];
+  const proxy = createServer((request, response) => {
+    asked.push(`${request.method} ${request.url}`);
+    response.end('OK\n');
+  });
+  await new Promise<void>((done) => proxy.listen(0, '127.0.0.1', done));
+  const { port } = proxy.address() as AddressInfo;
+  const log = join(folderWith({ 'access.log': 'small\n' }), 'access.log');
+  const env = {
+    LOG: log,
+    MAX_BYTES: '100',
+    REOPEN: `http://127.0.0.1:${port}/reopen_logs`,
+    INTERVAL_MS: '20',
+  };
+  child = spawn(process.execPath, [script], { env, stdio: 'ignore' });
+  await new Promise((done) => setTimeout(done, 200));
+  expect(asked).toEqual([]);
+  const large = 'a line of the proxy\n'.repeat(10);
+  writeFileSync(log, large);
+  await vi.waitFor(() => expect(asked).toEqual(['POST /reopen_logs']), 5000);
+  expect(existsSync(log)).toBe(false);
+  expect(readFileSync(`${log}.1`, 'utf8')).toBe(large);
+  proxy.close();
+});
