@@ -1,13 +1,11 @@
 // JSON formats read back: the keys of the format say which operator printed a value. Keys come in any order; the one that
-// the format has next is tried first.
+// came next the last time is tried first.
 
 import { Batch } from '../../pipeline/batch.ts';
 import { type Column, ESCAPED, FALSE, NESTED, NUMBER, TEXT, TRUE } from '../../pipeline/column.ts';
 import { fieldOfKey } from '../fields.ts';
-import type { JsonFormat, JsonNode } from '../format/format.ts';
-import { loneCommand } from '../format/format.ts';
+import type { JsonFormat } from '../format/format.ts';
 import { FormatError } from '../format/format_error.ts';
-import type { Segment } from '../format/grammar.ts';
 import {
   AMBIGUOUS,
   type LineParser,
@@ -15,32 +13,10 @@ import {
   type ParseOutcome,
   UNDERSTOOD,
 } from '../line_parser.ts';
-import { type CellWriter, dictionaryOf, writerFor } from './cells.ts';
-import { refuseErrors } from './findings.ts';
+import type { CellWriter } from './cells.ts';
+import { columnOf, forget, type Keys, keyAt, type Reader, readerOf, skip } from './json_readers.ts';
 import { integerEnd, lastString, skipSpace, stringEnd, valueEnd } from './json_tokens.ts';
-import { compileProgram } from './program.ts';
-import { RecordTime } from './record_time.ts';
-import { type Target, targetOf } from './target.ts';
-import { type TextParser, textParser } from './text_parser.ts';
-
-/** What reads the value of a key. */
-type Reader =
-  | {
-      readonly kind: 'field';
-      readonly target: Target;
-      readonly write: CellWriter;
-      readonly time: RecordTime | undefined;
-      column: Column | undefined;
-    }
-  | { readonly kind: 'mixed'; readonly key: string; readonly parser: TextParser }
-  | { readonly kind: 'object'; readonly keys: readonly Key[] }
-  | { readonly kind: 'list'; readonly items: readonly Reader[] }
-  /** A constant, or an operator whose value is not kept. */
-  | { readonly kind: 'skip' };
-
-type Key = { readonly name: string; readonly bytes: Buffer; readonly reader: Reader };
-
-const skip: Reader = { kind: 'skip' };
+import type { TextParser } from './text_parser.ts';
 
 /** A parser of lines that a JSON format printed. Throws FormatError when nothing can be read back. */
 export function jsonFormatParser(name: string, format: JsonFormat): LineParser {
@@ -52,44 +28,9 @@ export function jsonFormatParser(name: string, format: JsonFormat): LineParser {
   return new JsonFormatParser(name, root.keys);
 }
 
-function readerOf(node: JsonNode, key: string, seen: Set<string>): Reader {
-  switch (node.kind) {
-    case 'object':
-      return {
-        kind: 'object',
-        keys: node.entries.map(([name, inner]) => ({
-          name,
-          bytes: Buffer.from(JSON.stringify(name).slice(1, -1)),
-          reader: readerOf(inner, name, seen),
-        })),
-      };
-    case 'list':
-      return { kind: 'list', items: node.items.map((item) => readerOf(item, key, seen)) };
-    case 'template':
-      return templateReader(node.segments, key, seen);
-    default:
-      return skip;
-  }
-}
-
-function templateReader(segments: readonly Segment[], key: string, seen: Set<string>): Reader {
-  const command = loneCommand(segments);
-  if (command === undefined) {
-    const program = refuseErrors(compileProgram(segments));
-    for (const { target } of program.slots) seen.add(target.field);
-    return { kind: 'mixed', key, parser: textParser(key, program) };
-  }
-  const target = targetOf(command);
-  const write = writerFor(target, command);
-  if (write === undefined || seen.has(target.field)) return skip;
-  seen.add(target.field);
-  const time = RecordTime.isMeant(target) ? new RecordTime(command) : undefined;
-  return { kind: 'field', target, write, time, column: undefined };
-}
-
 class JsonFormatParser implements LineParser {
   readonly name: string;
-  readonly #keys: readonly Key[];
+  readonly #keys: Keys;
   #batch: Batch | undefined;
   /** Columns that the row which is being read has been written to: a line that breaks off leaves nothing behind. */
   readonly #written: Column[] = [];
@@ -97,7 +38,7 @@ class JsonFormatParser implements LineParser {
   #end = 0;
   #ambiguous = false;
 
-  constructor(name: string, keys: readonly Key[]) {
+  constructor(name: string, keys: Keys) {
     this.name = name;
     this.#keys = keys;
   }
@@ -128,26 +69,27 @@ class JsonFormatParser implements LineParser {
   }
 
   /** Reads the object whose brace is at `at`; the position after it, or -1. */
-  #object(keys: readonly Key[], batch: Batch, row: number, at: number): number {
+  #object(keys: Keys, batch: Batch, row: number, at: number): number {
     const { bytes } = batch;
     const end = this.#end;
-    let expected = 0;
+    let before = keys.list.length;
     let i = skipSpace(bytes, at + 1, end);
     if (bytes[i] === 125) return i + 1;
     for (;;) {
       this.#stopAt = i;
       if (bytes[i] !== 34) return -1;
-      const to = stringEnd(bytes, i + 1, end);
+      const found = keyAt(keys, before, bytes, i + 1, end);
+      const to = found < 0 ? stringEnd(bytes, i + 1, end) : i + keys.list[found]!.bytes.length;
       if (to < 0) return -1;
-      const found = keyIndex(keys, expected, bytes, i + 1, to);
       const own = found < 0 ? bytes.utf8Slice(i + 1, to) : '';
       i = skipSpace(bytes, to + 1, end);
       if (bytes[i] !== 58) return -1;
       i = skipSpace(bytes, i + 1, end);
       this.#stopAt = i;
       if (found >= 0) {
-        expected = found + 1;
-        i = this.#value(keys[found]!.reader, batch, row, i);
+        keys.next[before] = found;
+        before = found;
+        i = this.#value(keys.list[found]!.reader, batch, row, i);
       } else i = this.#unknown(own, batch, row, i);
       if (i < 0) return -1;
       i = skipSpace(bytes, i, end);
@@ -268,40 +210,6 @@ class JsonFormatParser implements LineParser {
     const column = batch.ownColumn(fieldOfKey(key)?.name ?? key);
     return this.#scalar(column, undefined, batch, row, at);
   }
-}
-
-function columnOf({ target, time }: Extract<Reader, { kind: 'field' }>, batch: Batch): Column {
-  const column = batch.ownColumn(target.field);
-  column.dictionary ??= dictionaryOf(target.store);
-  time?.attach(batch, column);
-  return column;
-}
-
-function forget(keys: readonly Key[]): void {
-  for (const { reader } of keys) forgetReader(reader);
-}
-
-function forgetReader(reader: Reader): void {
-  if (reader.kind === 'field') reader.column = undefined;
-  else if (reader.kind === 'object') forget(reader.keys);
-  else if (reader.kind === 'list') reader.items.forEach(forgetReader);
-}
-
-function keyIndex(
-  keys: readonly Key[],
-  expected: number,
-  bytes: Buffer,
-  start: number,
-  end: number,
-): number {
-  for (let n = 0; n < keys.length; n++) {
-    const i = (expected + n) % keys.length;
-    const name = keys[i]!.bytes;
-    if (name.length === end - start && bytes.compare(name, 0, name.length, start, end) === 0) {
-      return i;
-    }
-  }
-  return -1;
 }
 
 /** The string between the quotes at `at` and `to`; undefined when its escapes are none. */
