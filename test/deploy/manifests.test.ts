@@ -47,7 +47,7 @@ test('every folder has a README of one screen and is checked here', () => {
 });
 
 test('every manifest in the tree belongs to a kustomization or is named in its README', () => {
-  for (const path of globSync('**/*.{yaml,js}', { cwd: deploy })) {
+  for (const path of globSync('**/*.{yaml,mjs}', { cwd: deploy })) {
     const folder = join(deploy, dirname(path));
     const name = path.slice(dirname(path).length + 1);
     const texts = ['kustomization.yaml', 'README.md']

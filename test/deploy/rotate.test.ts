@@ -6,7 +6,7 @@ import { join, resolve } from 'node:path';
 import { afterEach, expect, test, vi } from 'vitest';
 import { folderWith } from '../cli/command.ts';
 
-const script = resolve(import.meta.dirname, '../../deploy/sidecar/rotate.js');
+const script = resolve(import.meta.dirname, '../../deploy/sidecar/rotate.mjs');
 let child: ChildProcess | undefined;
 
 afterEach(() => {

@@ -1,6 +1,6 @@
 // Renames a log that has grown beyond MAX_BYTES and asks Envoy to open a new one. One old file is kept: meshlog has it open
 // and reads it to its end. Nothing is copied and nothing emptied, so no line falls between.
-const { existsSync, renameSync, statSync } = require('node:fs');
+import { existsSync, renameSync, statSync } from 'node:fs';
 
 const { LOG, MAX_BYTES, REOPEN, INTERVAL_MS = '10000' } = process.env;
 
