@@ -19,7 +19,7 @@ import { Segments } from './segments.ts';
 import { type Position, StateFile } from './state.ts';
 
 /** Bytes of a segment: an eighth of the queue, so that space comes back in steps, within these bounds. */
-const segmentBytesMin = 1 << 20;
+const segmentBytesMin = 256 << 10;
 const segmentBytesMax = 64 << 20;
 const retryAfterMs = 500;
 /** An export that does not end when it is told to is left behind after this long. */
