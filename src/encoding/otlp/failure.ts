@@ -83,10 +83,10 @@ function saysTooLarge(details: string): boolean {
   );
 }
 
-/** The queue's time limit has passed, or the process is about to end: another try may succeed. */
+/** The time limit of an attempt has passed, or the process is about to end: another try may succeed. */
 export function aborted(signal: AbortSignal): ExportError {
-  const late = (signal.reason as Error | undefined)?.name === 'TimeoutError';
-  return new ExportError(late ? 'no answer within the timeout' : 'stopped before an answer', {
-    retryable: true,
-  });
+  const reason = signal.reason as Error | undefined;
+  const says = reason?.name === 'Error' ? reason.message : undefined;
+  const late = reason?.name === 'TimeoutError' ? 'no answer within the timeout' : undefined;
+  return new ExportError(says ?? late ?? 'stopped before an answer', { retryable: true });
 }

@@ -24,6 +24,10 @@ export type Failure = {
 const bytesPerByte = 1.5;
 /** What a sender is asked to wait when there is no room. */
 const overloadedMs = 1000;
+/** Requests that wait for room are in memory, too: beyond this they are refused at once. */
+const waitingBytesMax = 8 * 1024 * 1024;
+/** After this long without a refusal the pipeline counts as keeping up. */
+const calmMs = 30_000;
 
 export class Intake {
   readonly #deliver: Deliver;
@@ -32,8 +36,9 @@ export class Intake {
   readonly #decoder: OtlpDecoder;
   readonly #heldSeconds: Counter;
   #waiting = 0;
+  #waitingBytes = 0;
   #heldSinceMs = 0;
-  #refusing = false;
+  #refusedMs: number | undefined;
 
   constructor(deliver: Deliver, settings: OtlpReceiverConfig, context: Context) {
     this.#deliver = deliver;
@@ -54,6 +59,7 @@ export class Intake {
 
   /** Delivers the records of a request and says what to answer. */
   async take(message: Buffer, encoding: 'protobuf' | 'json'): Promise<Outcome> {
+    if (this.#refusedMs !== undefined) this.#calm(this.#refusedMs);
     let protobuf = message;
     if (encoding === 'json') {
       const read = fromJson(message.toString());
@@ -89,8 +95,19 @@ export class Intake {
 
   /** Waits for room. Undefined: it was taken. */
   async wait(bytes: number): Promise<Failure | undefined> {
-    const { budget, log, now } = this.#context;
-    if (this.#waiting++ === 0) this.#heldSinceMs = now();
+    if (this.#waiting > 0 && this.#waitingBytes + bytes > waitingBytesMax) return this.#refuse();
+    if (this.#waiting++ === 0) this.#heldSinceMs = this.#context.now();
+    this.#waitingBytes += bytes;
+    const inTime = await this.#takeInTime(bytes);
+    this.#waitingBytes -= bytes;
+    if (--this.#waiting === 0) {
+      this.#heldSeconds.add((this.#context.now() - this.#heldSinceMs) / 1000);
+    }
+    return inTime ? undefined : this.#refuse();
+  }
+
+  async #takeInTime(bytes: number): Promise<boolean> {
+    const { budget } = this.#context;
     let late = false;
     const taken = budget.take(bytes).then(() => {
       // Nobody waits for it any more.
@@ -104,18 +121,22 @@ export class Intake {
     const inTime = await Promise.race([taken, deadline]);
     clearTimeout(timer);
     late = !inTime;
-    if (--this.#waiting === 0) this.#heldSeconds.add((now() - this.#heldSinceMs) / 1000);
-    if (inTime) {
-      if (this.#refusing && this.#waiting === 0) log.info('has room again');
-      if (this.#waiting === 0) this.#refusing = false;
-      return undefined;
-    }
-    if (!this.#refusing) {
-      log.warn(
+    return inTime;
+  }
+
+  #calm(refusedMs: number): void {
+    if (this.#context.now() - refusedMs < calmMs) return;
+    this.#refusedMs = undefined;
+    this.#context.log.info('has room for all requests again');
+  }
+
+  #refuse(): Failure {
+    if (this.#refusedMs === undefined) {
+      this.#context.log.warn(
         'refuses requests for now: the pipeline cannot take more; senders are asked to wait',
       );
     }
-    this.#refusing = true;
+    this.#refusedMs = this.#context.now();
     return {
       kind: 'failed',
       code: grpcCode.UNAVAILABLE,
