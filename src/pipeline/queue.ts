@@ -59,7 +59,9 @@ export const exporterSettings = {
               error: ({ input }) => `\`flush_timeout\` must be positive, found ${input}`,
             })
             .describe('The longest wait for company.'),
-          max_size: bytes().prefault('1MiB').describe('Small batches are put together up to this size.'),
+          max_size: bytes()
+            .prefault('1MiB')
+            .describe('Small batches are put together up to this size.'),
         })
         .prefault({})
         .describe('How small batches are put together.'),

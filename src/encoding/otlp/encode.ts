@@ -38,8 +38,12 @@ export type OtlpEncoderOptions = OtlpContent & {
   readonly version: string;
 };
 
+/** Free bytes in front of a request, for what a protocol puts there (gRPC: a flag and the length). */
+const headroomBytes = 8;
+
 /** One request: rows `from` to `next` of the batch in the encoder's order. `release` it once nobody reads it. */
 export type OtlpRequest = {
+  /** At least 5 bytes in front of it are free. */
   readonly bytes: Buffer;
   readonly records: number;
   readonly next: number;
@@ -80,6 +84,7 @@ export class OtlpEncoder {
     const out = new ProtobufWriter(
       Math.min(this.#options.bytesMax, 2 * batch.length + batch.count * 64 + 4096),
     );
+    out.at = headroomBytes;
     this.#attributes?.prepare(batch);
     this.#body?.prepare(batch);
     this.#prepareTime(batch);
@@ -95,7 +100,7 @@ export class OtlpEncoder {
         group = this.#openGroup(out, batch.resources[resource], resource);
       }
       this.#record(out, batch, view, row);
-      if (out.at > this.#options.bytesMax && next > from) {
+      if (out.at - headroomBytes > this.#options.bytesMax && next > from) {
         // What was closed for the next group stays as it is: closing moves nothing.
         out.at = before;
         group = group === outer ? group : undefined;
@@ -104,7 +109,8 @@ export class OtlpEncoder {
       next++;
     }
     if (group !== undefined) closeGroup(out, group);
-    return { bytes: out.bytes(), records: next - from, next, release: () => out.release() };
+    const bytes = out.bytes().subarray(headroomBytes);
+    return { bytes, records: next - from, next, release: () => out.release() };
   }
 
   #openGroup(out: ProtobufWriter, facts: Attributes | undefined, resource: number): Group {

@@ -72,13 +72,10 @@ class OtlpExporter implements Exporter {
     let sent = this.#progress.get(batch) ?? 0;
     while (sent < batch.count) {
       const request = this.#encoder.encode(batch, sent);
-      try {
-        const partial = await delivery.send(request, signal);
-        this.#rejections.see(partial, request.records);
-      } finally {
-        // What was aborted may still be on its way to the socket.
-        if (!signal.aborted) request.release();
-      }
+      // What was refused or aborted may still be on its way to the socket: it is not used again.
+      const partial = await delivery.send(request, signal);
+      request.release();
+      this.#rejections.see(partial, request.records);
       sent = request.next;
       this.#progress.set(batch, sent);
     }
