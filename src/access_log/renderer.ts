@@ -97,7 +97,7 @@ function pairRenderer(
 }
 
 /** Whether a row is an HTTP request. */
-export class HttpTest {
+class HttpTest {
   readonly #signs = ['request.method', 'request.protocol', 'request.path'].map(
     (name) => new FieldCells(name),
   );

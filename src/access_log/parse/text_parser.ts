@@ -41,6 +41,8 @@ export class TextParser implements LineParser {
   readonly #writers: (CellWriter | undefined)[];
   /** Per slot: the kind of cell that its values are spans for; ABSENT: they need their writer. */
   readonly #kinds: Uint8Array;
+  /** Slots of one and the same command. */
+  readonly #twins: readonly (readonly [number, number])[];
   readonly #timeSlot: number;
   readonly #time: RecordTime | undefined;
   readonly #spans: { starts: Int32Array; ends: Int32Array };
@@ -61,6 +63,7 @@ export class TextParser implements LineParser {
       if (!keeps[k] || (jsonLike && slot.literal[0] === 34)) return ABSENT;
       return spanKind(slot, emptyIsAbsent);
     });
+    this.#twins = twinsOf(slots);
     this.#timeSlot = slots.findIndex(({ target }, k) => keeps[k] && RecordTime.isMeant(target));
     const time = slots[this.#timeSlot];
     this.#time = time === undefined ? undefined : new RecordTime(time.command);
@@ -78,7 +81,9 @@ export class TextParser implements LineParser {
   }
 
   parse(batch: Batch, row: number, start: number, end: number): ParseOutcome {
-    if (this.parseAtOnce(batch, row, start, end)) return UNDERSTOOD;
+    if (this.parseAtOnce(batch, row, start, end)) {
+      return this.#twins.length === 0 || this.#twinsAgree(batch.bytes) ? UNDERSTOOD : AMBIGUOUS;
+    }
     this.#stopSlot = stop.slot;
     this.#stopAt = stop.at - start;
     return this.#parseTangled(batch, row, end);
@@ -123,6 +128,15 @@ export class TextParser implements LineParser {
     return solution === 1 ? AMBIGUOUS : UNDERSTOOD;
   }
 
+  /** Whether values that the format prints twice are the same: where they differ, one of them is not what it seems. */
+  #twinsAgree(bytes: Buffer): boolean {
+    const { starts, ends } = this.#spans;
+    return this.#twins.every(
+      ([one, other]) =>
+        bytes.compare(bytes, starts[one], ends[one], starts[other], ends[other]) === 0,
+    );
+  }
+
   /** Writes the values of the line that was just read. */
   #keep(batch: Batch, row: number): void {
     if (!this.#attached) this.#attach(batch);
@@ -158,6 +172,15 @@ export class TextParser implements LineParser {
     if (this.#timeSlot >= 0) this.#time!.attach(batch, this.#columns[this.#timeSlot]!);
     this.#attached = true;
   }
+}
+
+function twinsOf(slots: readonly Slot[]): (readonly [number, number])[] {
+  const first = new Map<string, number>();
+  return slots.flatMap(({ command: { source } }, k) => {
+    const twin = first.get(source);
+    if (twin === undefined) first.set(source, k);
+    return twin === undefined ? [] : [[twin, k] as const];
+  });
 }
 
 /** Of several slots with one field the first that loses nothing is kept. */

@@ -61,7 +61,6 @@ class ZtunnelParser implements LineParser {
     const time = batch.ownColumn('request.time');
     time.setSpan(row, TEXT, start, timeEnd);
     batch.time ??= time;
-    if (batch.time !== time) batch.time.setSpan(row, TEXT, start, timeEnd);
     for (let i = 0; i < this.#count; i++) this.#keep(batch, row, i * 4);
     return UNDERSTOOD;
   }

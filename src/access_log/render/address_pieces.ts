@@ -9,7 +9,7 @@ import { type NumberStyle, numberPiece, type Piece, stringPiece } from './piece.
 type Parts = { readonly host: string; readonly port: string | undefined; readonly ip: boolean };
 
 /** `ip:port`, `[v6]:port`, `ip`, `v6`, or something that is no internet address. */
-export function addressParts(text: string): Parts {
+function addressParts(text: string): Parts {
   const bracketed = /^\[([^\]]*)\](?::(\d+))?$/.exec(text);
   if (bracketed?.[1] !== undefined) return { host: bracketed[1], port: bracketed[2], ip: true };
   const first = text.indexOf(':');
@@ -124,7 +124,7 @@ export function kumaAddressPiece(field: string): Piece {
 }
 
 /** The network of an address: `10.1.0.0/16`, `2001:db8::/32`. */
-export function network(ip: string, bits: number): string {
+function network(ip: string, bits: number): string {
   const [address = ''] = ip.split('%');
   if (isIPv4(address)) {
     const size = Math.min(bits, 32);

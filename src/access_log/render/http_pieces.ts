@@ -194,7 +194,7 @@ export function xfccPiece({ args }: Command): Piece {
 }
 
 /** Elements are separated by commas, pairs by semicolons; a quoted value may hold both. */
-export function xfccValue(header: string, key: string): string | undefined {
+function xfccValue(header: string, key: string): string | undefined {
   let at = 0;
   while (at < header.length) {
     const equals = header.indexOf('=', at);

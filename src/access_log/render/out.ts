@@ -131,8 +131,3 @@ function putEscaped(out: Out, byte: number, valid: boolean): void {
   buffer[out.at++] = hex[byte >> 4]!;
   buffer[out.at++] = hex[byte & 15]!;
 }
-
-/** A text as the inside of a JSON string. */
-export function jsonInside(text: string): string {
-  return JSON.stringify(text).slice(1, -1);
-}

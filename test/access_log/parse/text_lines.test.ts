@@ -140,6 +140,18 @@ describe('a forged header value moves no other field', () => {
   });
 });
 
+test('a value that the format prints twice has to be the same twice, or the line is marked', () => {
+  const format = '%REQ(X)% %DURATION% %REQ(X)%';
+  expect(parse(format, 'a 1 a')).toMatchObject({
+    outcome: 0,
+    fields: { 'request.headers.x': 'a' },
+  });
+  expect(parse(format, 'a 1 b')).toMatchObject({
+    outcome: 1,
+    fields: { 'request.headers.x': 'a' },
+  });
+});
+
 describe('lines that do not fit', () => {
   for (const [format, line, reason] of [
     ['istio_text', 'garbage', 'does not begin with "["'],
