@@ -77,8 +77,9 @@ class OtlpExporter implements Exporter {
       request.release();
       this.#rejections.see(partial, request.records);
       sent = request.next;
-      this.#progress.set(batch, sent);
+      if (sent < batch.count) this.#progress.set(batch, sent);
     }
+    this.#progress.delete(batch);
   }
 
   async stop(): Promise<void> {
