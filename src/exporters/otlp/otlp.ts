@@ -1,6 +1,7 @@
 // Records to an OpenTelemetry Collector, or to anything that speaks OTLP.
 
 import { OtlpEncoder } from '../../encoding/otlp/encode.ts';
+import { renderedAttributes, renderedBody } from '../../encoding/otlp/rendered.ts';
 import type { PartialSuccess } from '../../encoding/otlp/response.ts';
 import type { Batch } from '../../pipeline/batch.ts';
 import { type Context, type Exporter, exporter } from '../../pipeline/component.ts';
@@ -38,8 +39,11 @@ class OtlpExporter implements Exporter {
     this.#context = context;
     this.#target = resolveTarget(settings, process.env);
     this.#encoder = new OtlpEncoder({
-      body: settings.body,
-      attributes: settings.attributes,
+      body: typeof settings.body === 'string' ? settings.body : renderedBody(settings.body),
+      attributes:
+        typeof settings.attributes === 'string'
+          ? settings.attributes
+          : renderedAttributes(settings.attributes),
       // JSON is about twice as long as the protobuf that it is made from.
       bytesMax: settings.max_request_bytes / (this.#target.protocol === 'http/json' ? 2 : 1),
       version,

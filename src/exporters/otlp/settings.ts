@@ -1,6 +1,7 @@
 // What the otlp exporter can be told.
 
 import { z } from 'zod';
+import { attributesField, bodyField } from '../../access_log/format_fields.ts';
 import { bytes, duration, secret, tlsClient } from '../../config/fields.ts';
 import { environmentEndpoint, parseTarget } from './target.ts';
 
@@ -67,16 +68,16 @@ export const otlpConfig = z
     max_request_bytes: bytes()
       .prefault('4MB')
       .describe('A request ends before it would be larger. Most servers refuse more than 4 MiB.'),
-    body: z
-      .enum(['none', 'line', 'fields'])
-      .default('none')
+    body: bodyField(['none', 'line', 'fields'])
+      .prefault('none')
       .describe(
-        'none: only what is no field. line: the source line. fields: all fields as one kvlist. A line that could not be parsed is always sent as body.',
+        'none: only what is no field. line: the source line. fields: all fields as one kvlist. Or an AnyValue ({stringValue: ...}, {kvlistValue: ...} and so on) with command operators. A line that could not be parsed is always sent as body.',
       ),
-    attributes: z
-      .enum(['all', 'none'])
-      .default('all')
-      .describe('all: every field is an attribute. none: no attributes.'),
+    attributes: attributesField(['all', 'none'])
+      .prefault('all')
+      .describe(
+        'all: every field is an attribute. none: no attributes. Or a list of key and value with command operators.',
+      ),
   })
   .refine(
     (settings) =>
