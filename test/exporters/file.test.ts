@@ -118,3 +118,17 @@ test('file makes its folder, with the mode that is asked for', async () => {
 test('file says at start that a path cannot be', async () => {
   await expect(opened({ path: '/proc/meshlog/out.log' })).rejects.toThrow('ENOENT');
 });
+
+test('file writes OTLP/JSON documents that its readers know', async () => {
+  const exporter = await opened({ format: 'otlp_json' });
+  await exporter.export(Batch.ofLines(['a', 'b']), never);
+  await exporter.stop();
+  const text = readFileSync(join(folder, 'out.log'), 'utf8').trimEnd();
+  const { resourceLogs } = JSON.parse(text) as {
+    resourceLogs: { scopeLogs: { logRecords: { body: unknown }[] }[] }[];
+  };
+  expect(resourceLogs[0]?.scopeLogs[0]?.logRecords.map(({ body }) => body)).toEqual([
+    { stringValue: 'a' },
+    { stringValue: 'b' },
+  ]);
+});
