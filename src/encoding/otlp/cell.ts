@@ -145,7 +145,7 @@ function putDigits(out: ProtobufWriter, bytes: Buffer, start: number, end: numbe
 }
 
 /** The value of up to 15 digits, -1 for anything else. */
-function integerOf(bytes: Buffer, start: number, end: number): number {
+export function integerOf(bytes: Buffer, start: number, end: number): number {
   if (end - start > 15 || end === start) return -1;
   let value = 0;
   for (let i = start; i < end; i++) {

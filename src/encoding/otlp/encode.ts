@@ -7,7 +7,7 @@ import { toWords, words } from '../../pipeline/time.ts';
 import { putKeyValue } from './any_value.ts';
 import { encodeOnce, putCell, putText } from './cell.ts';
 import { FieldsBody, FieldsWriter, type RowWriter } from './fields.ts';
-import { ProtobufWriter, viewOf } from './writer.ts';
+import { type Piece, ProtobufWriter, pieceOf, viewOf } from './writer.ts';
 
 const RESOURCE_LOGS = 0x0a;
 const RESOURCE = 0x0a;
@@ -56,8 +56,9 @@ export class OtlpEncoder {
   readonly #attributes: RowWriter | undefined;
   readonly #body: RowWriter | undefined;
   readonly #scope: Buffer;
-  readonly #severities: (Buffer | undefined)[] = [];
-  readonly #observed = Buffer.alloc(9);
+  readonly #severities: (Piece | undefined)[] = [];
+  #observedLow = 0;
+  #observedHigh = 0;
 
   constructor(options: OtlpEncoderOptions) {
     this.#options = options;
@@ -141,7 +142,8 @@ export class OtlpEncoder {
     this.#attributes?.write(out, row);
     putId(out, TRACE_ID, 16, batch, batch.traceId, row);
     putId(out, SPAN_ID, 8, batch, batch.spanId, row);
-    out.put(this.#observed);
+    out.byte(OBSERVED_TIME);
+    out.fixed64(this.#observedLow, this.#observedHigh);
     out.close(mark, 2);
   }
 
@@ -163,25 +165,26 @@ export class OtlpEncoder {
   #severity(out: ProtobufWriter, found: number): void {
     const number = found | 0;
     if (number < 1 || number > 24) return;
-    let bytes = this.#severities[number];
-    if (bytes === undefined) {
-      bytes = encodeOnce((piece) => {
-        piece.byte(SEVERITY_NUMBER);
-        piece.varint(number);
-        piece.byte(SEVERITY_TEXT);
-        piece.string(severityText(number));
-      });
-      this.#severities[number] = bytes;
+    let piece = this.#severities[number];
+    if (piece === undefined) {
+      piece = pieceOf(
+        encodeOnce((bytes) => {
+          bytes.byte(SEVERITY_NUMBER);
+          bytes.varint(number);
+          bytes.byte(SEVERITY_TEXT);
+          bytes.string(severityText(number));
+        }),
+      );
+      this.#severities[number] = piece;
     }
-    out.put(bytes);
+    out.piece(piece);
   }
 
   #prepareTime(batch: Batch): void {
     const seconds = Math.floor(batch.observedMs / 1000);
     toWords(seconds, Math.round((batch.observedMs - seconds * 1000) * 1000) * 1000);
-    this.#observed[0] = OBSERVED_TIME;
-    this.#observed.writeInt32LE(words.low, 1);
-    this.#observed.writeInt32LE(words.high, 5);
+    this.#observedLow = words.low;
+    this.#observedHigh = words.high;
   }
 }
 

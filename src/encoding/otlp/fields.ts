@@ -2,17 +2,24 @@
 // the exporter: the key of a column is encoded once, text is copied from the source bytes in words.
 
 import type { Batch } from '../../pipeline/batch.ts';
-import { ABSENT, type Column, TEXT } from '../../pipeline/column.ts';
-import { KVLIST, putKeyValue } from './any_value.ts';
-import { encodeOnce, isText, putCell } from './cell.ts';
-import { copyAbove, copyWords, type ProtobufWriter, varintSize, viewOf } from './writer.ts';
+import { ABSENT, CODE, type Column, type Dictionary, NUMBER, TEXT } from '../../pipeline/column.ts';
+import { INT64, KVLIST, putKeyValue } from './any_value.ts';
+import { codeBytes, encodeOnce, integerOf, isText, putCell } from './cell.ts';
+import {
+  copyAbove,
+  copyWords,
+  type Piece,
+  type ProtobufWriter,
+  pieceOf,
+  varintSize,
+  viewOf,
+} from './writer.ts';
 
-/** A KeyValue's beginning: the key, and the tag of its value. */
-type Key = {
-  readonly length: number;
-  /** The same bytes as words; the last one may be partly beyond the end. */
-  readonly words: Int32Array;
-};
+/**
+ * A KeyValue's beginning: its tag, room for its length in one byte, the key, the tag of its value. And whole ones for the
+ * values of dictionaries.
+ */
+type Key = Piece & { readonly coded: WeakMap<Dictionary, Piece[]> };
 
 /** Names come from the network: more than this many are not kept. */
 const keysMax = 10_000;
@@ -33,9 +40,11 @@ export class FieldsWriter implements RowWriter {
   #isUtf8 = false;
   #columns: readonly Column[] = [];
   #columnKeys: Key[] = [];
+  /** By column and code: KeyValues behind their tag. */
+  #coded: Piece[][] = [];
   /** What a row without a column's field has from the batch; undefined for nearly all batches. */
   #fallbacks: (Buffer | undefined)[] | undefined;
-  #facts = Buffer.alloc(0);
+  #facts = pieceOf(Buffer.alloc(0));
 
   constructor(tag: number) {
     this.#tag = tag;
@@ -47,6 +56,7 @@ export class FieldsWriter implements RowWriter {
     this.#isUtf8 = batch.isUtf8;
     this.#columns = batch.columns;
     this.#columnKeys = batch.columns.map(({ name }) => this.#key(name));
+    this.#coded = batch.columns.map(({ dictionary }, c) => this.#codedOf(c, dictionary));
     this.#prepareFacts(batch);
   }
 
@@ -58,13 +68,21 @@ export class FieldsWriter implements RowWriter {
       const column = columns[c]!;
       const kind = column.kind[row]!;
       if (kind === TEXT) this.#text(out, keys[c]!, column.a[row]!, column.b[row]!);
-      else if (kind !== ABSENT) this.#other(out, keys[c]!, batch, column, row);
+      else if (kind === CODE) {
+        out.piece(this.#coded[c]![column.a[row]!] ?? this.#code(c, column, column.a[row]!));
+      } else if (kind === NUMBER) {
+        const value = integerOf(batch.bytes, column.a[row]!, column.b[row]!);
+        const isSmall = value >= 0 && value < 0x80000000;
+        if (!isSmall || !this.#integer(out, keys[c]!, value)) {
+          this.#other(out, keys[c]!, batch, column, row);
+        }
+      } else if (kind !== ABSENT) this.#other(out, keys[c]!, batch, column, row);
       else if (this.#fallbacks !== undefined) {
         const fallback = this.#fallbacks[c];
         if (fallback !== undefined) out.put(fallback);
       }
     }
-    if (this.#facts.length > 0) out.put(this.#facts);
+    if (this.#facts.length > 0) out.piece(this.#facts);
   }
 
   /** A KeyValue whose value is the text start..end: its lengths are known before it is written. */
@@ -75,29 +93,42 @@ export class FieldsWriter implements RowWriter {
       return;
     }
     const count = end - start;
-    const keyLength = key.length;
-    if (out.at + count + keyLength + 20 > out.limit) out.reserve(count + keyLength + 20);
-    const { buffer, view } = out;
-    let at = out.at;
-    buffer[at++] = this.#tag;
-    if (keyLength + count + 3 < 128) {
-      buffer[at++] = keyLength + count + 3;
-      at = putKey(view, at, key);
-      buffer[at++] = count + 2;
-      buffer[at++] = 0x0a;
-      buffer[at++] = count;
-      copyWords(view, at, this.#view, start, count);
-    } else {
-      const any = 1 + varintSize(count) + count;
-      at = putVarint(buffer, at, keyLength + varintSize(any) + any);
-      at = putKey(view, at, key);
-      at = putVarint(buffer, at, any);
-      buffer[at++] = 0x0a;
-      at = putVarint(buffer, at, count);
-      if (count > copyAbove) batch.bytes.copy(buffer, at, start, end);
-      else copyWords(view, at, this.#view, start, count);
+    const { length, view: head } = key;
+    if (out.at + length + count + 20 > out.limit) out.reserve(length + count + 20);
+    const { buffer, view, at } = out;
+    if (length + count + 1 < 128) {
+      copyWords(view, at, head, 0, length);
+      view.setUint8(at + 1, length + count + 1);
+      view.setInt32(at + length, (count << 16) | 0x0a00 | (count + 2), true);
+      copyWords(view, at + length + 3, this.#view, start, count);
+      out.at = at + length + 3 + count;
+      return;
     }
-    out.at = at + count;
+    const any = 1 + varintSize(count) + count;
+    buffer[at] = this.#tag;
+    let to = putVarint(buffer, at + 1, length - 2 + varintSize(any) + any);
+    copyWords(view, to, head, 2, length - 2);
+    to = putVarint(buffer, to + length - 2, any);
+    buffer[to++] = 0x0a;
+    to = putVarint(buffer, to, count);
+    if (count > copyAbove) batch.bytes.copy(buffer, to, start, end);
+    else copyWords(view, to, this.#view, start, count);
+    out.at = to + count;
+  }
+
+  /** A KeyValue whose value is an integer below 2^31. False: its length takes more than one byte. */
+  #integer(out: ProtobufWriter, key: Key, value: number): boolean {
+    const any = 1 + varintSize(value);
+    const { length, view: head } = key;
+    if (length + any > 128) return false;
+    if (out.at + length + 20 > out.limit) out.reserve(length + 20);
+    const { buffer, view, at } = out;
+    copyWords(view, at, head, 0, length);
+    buffer[at + 1] = length - 1 + any;
+    buffer[at + length] = any;
+    buffer[at + length + 1] = INT64;
+    out.at = putVarint(buffer, at + length + 2, value);
+    return true;
   }
 
   #other(out: ProtobufWriter, key: Key, batch: Batch, column: Column, row: number): void {
@@ -116,11 +147,9 @@ export class FieldsWriter implements RowWriter {
   }
 
   #begin(out: ProtobufWriter, key: Key): number {
-    out.byte(this.#tag);
-    const mark = out.open(1);
-    out.reserve(key.length);
-    out.at = putKey(out.view, out.at, key);
-    return mark;
+    const start = out.at;
+    out.piece(key);
+    return start + 2;
   }
 
   #prepareFacts(batch: Batch): void {
@@ -134,7 +163,7 @@ export class FieldsWriter implements RowWriter {
         this.#fallbacks[batch.columns.indexOf(column)] = this.#fact(name, value);
       }
     }
-    this.#facts = Buffer.concat(facts.map(([name, value]) => this.#fact(name, value)));
+    this.#facts = pieceOf(Buffer.concat(facts.map(([name, value]) => this.#fact(name, value))));
   }
 
   #fact(name: string, value: Batch['attributes'][string]): Buffer {
@@ -144,10 +173,33 @@ export class FieldsWriter implements RowWriter {
     });
   }
 
+  #codedOf(c: number, dictionary: Dictionary | undefined): Piece[] {
+    if (dictionary === undefined) return [];
+    const { coded } = this.#columnKeys[c]!;
+    let pieces = coded.get(dictionary);
+    if (pieces === undefined) {
+      pieces = [];
+      coded.set(dictionary, pieces);
+    }
+    return pieces;
+  }
+
+  #code(c: number, column: Column, code: number): Piece {
+    const piece = pieceOf(
+      encodeOnce((out) => {
+        const mark = this.#begin(out, this.#columnKeys[c]!);
+        out.put(codeBytes(column.dictionary, code));
+        out.close(mark, 1);
+      }),
+    );
+    if (column.dictionary !== undefined) this.#coded[c]![code] = piece;
+    return piece;
+  }
+
   #key(name: string): Key {
     let key = this.#keys.get(name);
     if (key === undefined) {
-      key = encodeKey(name);
+      key = encodeKey(this.#tag, name);
       if (this.#keys.size >= keysMax) this.#keys.clear();
       this.#keys.set(name, key);
     }
@@ -173,23 +225,15 @@ export class FieldsBody implements RowWriter {
   }
 }
 
-function encodeKey(name: string): Key {
+function encodeKey(tag: number, name: string): Key {
   const bytes = encodeOnce((out) => {
+    out.byte(tag);
+    out.byte(0);
     out.byte(0x0a);
     out.string(name);
     out.byte(0x12);
   });
-  const padded = Buffer.alloc((bytes.length + 3) & ~3);
-  bytes.copy(padded);
-  const words = new Int32Array(padded.length >> 2);
-  for (let i = 0; i < words.length; i++) words[i] = padded.readInt32LE(i * 4);
-  return { length: bytes.length, words };
-}
-
-function putKey(view: DataView, at: number, key: Key): number {
-  const words = key.words;
-  for (let i = 0; i < words.length; i++) view.setInt32(at + i * 4, words[i]!, true);
-  return at + key.length;
+  return { ...pieceOf(bytes), coded: new WeakMap() };
 }
 
 function putVarint(buffer: Buffer, from: number, value: number): number {

@@ -90,6 +90,12 @@ export class ProtobufWriter {
     this.at += piece.length;
   }
 
+  piece({ length, view }: Piece): void {
+    if (this.at + length > this.limit) this.reserve(length);
+    copyWords(this.view, this.at, view, 0, length);
+    this.at += length;
+  }
+
   /** Bytes start..end of `source`, unchanged. `view` looks at the same memory and has slack beyond the end. */
   span(source: Buffer, view: DataView, start: number, end: number): void {
     const count = end - start;
@@ -143,9 +149,11 @@ export class ProtobufWriter {
 }
 
 /** Above this many bytes a native copy is cheaper than words. */
-export const copyAbove = 96;
+export const copyAbove = 160;
 
-/** Copies `count` bytes as words: up to 3 bytes beyond are read and written. */
+/**
+ * Copies `count` bytes as words: up to 7 bytes beyond are read and written. (Compiled, no BigInt is made.)
+ */
 export function copyWords(
   target: DataView,
   to: number,
@@ -153,7 +161,22 @@ export function copyWords(
   from: number,
   count: number,
 ): void {
-  for (let i = 0; i < count; i += 4) target.setInt32(to + i, source.getInt32(from + i, true), true);
+  for (let i = 0; i < count; i += 8) {
+    target.setBigInt64(to + i, source.getBigInt64(from + i, true), true);
+  }
+}
+
+/** Bytes that are written again and again. */
+export type Piece = {
+  readonly length: number;
+  /** The bytes, and a few more, so that they can be copied as words. */
+  readonly view: DataView;
+};
+
+export function pieceOf(bytes: Uint8Array): Piece {
+  const padded = new Uint8Array((bytes.length + 7) & ~7);
+  padded.set(bytes);
+  return { length: bytes.length, view: new DataView(padded.buffer) };
 }
 
 /** A view of a buffer's memory. */
