@@ -93,9 +93,15 @@ export class Share {
     return true;
   }
 
-  /** Takes bytes while this share stays within half of the budget, whatever others hold: they get less from then on. */
+  /**
+   * Takes bytes for something that can be dropped instead: up to half of the budget while there is room, and an eighth
+   * of it even when others have the rest; they get less from then on.
+   */
   claim(bytes: number): boolean {
-    if (this.usedBytes > 0 && this.usedBytes + bytes > this.#budget.limitBytes / 2) return false;
+    const { limitBytes, usedBytes } = this.#budget;
+    const own = this.usedBytes + bytes;
+    const most = usedBytes + bytes <= limitBytes ? limitBytes / 2 : limitBytes / 8;
+    if (this.usedBytes > 0 && own > most) return false;
     this.#budget.take(this, bytes);
     return true;
   }

@@ -6,6 +6,9 @@ import { join, resolve } from 'node:path';
 
 const root = resolve(import.meta.dirname, '../..');
 
+/** The daemon's sources, or the build that MESHLOG_MAIN names. */
+const program = (): string => process.env['MESHLOG_MAIN'] ?? join(root, 'src/main.ts');
+
 export class DaemonProcess {
   /** Everything that it has said. */
   said = '';
@@ -31,9 +34,9 @@ export class DaemonProcess {
   ): DaemonProcess {
     const file = join(folder, 'config.yaml');
     writeFileSync(file, config);
-    const command = [process.execPath, join(root, 'src/main.ts'), 'run', '--config', file];
-    const [program = '', ...args] = [...(options.wrapper ?? []), ...command];
-    const child = spawn(program, args, {
+    const command = [process.execPath, program(), 'run', '--config', file];
+    const [first = '', ...args] = [...(options.wrapper ?? []), ...command];
+    const child = spawn(first, args, {
       stdio: ['ignore', 'ignore', 'pipe'],
       env: {
         ...process.env,

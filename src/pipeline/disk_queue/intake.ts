@@ -25,12 +25,16 @@ export type Committed = {
 };
 
 type Put = {
-  readonly frame: Buffer;
+  readonly batch: Batch;
+  /** Made when its turn comes: puts that wait take no more memory than their receivers hold anyway. */
+  frame: Buffer | undefined;
   readonly records: number;
   readonly sinceMs: number;
   readonly resolve: () => void;
   readonly reject: (error: Error) => void;
 };
+
+type Framed = Put & { readonly frame: Buffer };
 
 export type IntakeOptions = {
   readonly segments: Segments;
@@ -73,11 +77,9 @@ export class Intake {
   /** Resolves once the batch is on disk, or dropped as `when_full` says. */
   put(batch: Batch): Promise<void> {
     return new Promise((resolve, reject) => {
-      const { buffer, end } = writeSnapshot(batch, headerBytes);
-      const frame = buffer.subarray(0, end);
-      sealFrame(frame, batch.count);
       const sinceMs = this.#options.context.now();
-      this.#puts.push({ frame, records: batch.count, sinceMs, resolve, reject });
+      const records = batch.count;
+      this.#puts.push({ batch, frame: undefined, records, sinceMs, resolve, reject });
       this.#running ??= this.#run();
     });
   }
@@ -129,12 +131,13 @@ export class Intake {
   }
 
   /** The puts that fit now; those that `drop_newest` turns away are settled here. */
-  #admitted(): Put[] {
+  #admitted(): Framed[] {
     const { settings, segments, isIdle } = this.#options;
-    const group: Put[] = [];
+    const group: Framed[] = [];
     let bytes = 0;
     let free = settings.size - segments.totalBytes;
     for (let put = this.#puts.at(0); put !== undefined; put = this.#puts.at(0)) {
+      put.frame ??= frameOf(put.batch);
       const { frame } = put;
       if (group.length > 0 && bytes + frame.length > commitBytesMax) break;
       // An empty queue takes any batch, however small the queue is.
@@ -146,7 +149,7 @@ export class Intake {
         put.resolve();
         continue;
       }
-      group.push(put);
+      group.push({ ...put, frame });
       bytes += frame.length;
       free -= frame.length;
     }
@@ -157,7 +160,7 @@ export class Intake {
     return this.#options.segments.totalBytes === 0;
   }
 
-  async #write(group: readonly Put[]): Promise<void> {
+  async #write(group: readonly Framed[]): Promise<void> {
     const { segments, segmentBytes, context, onCommit } = this.#options;
     try {
       await segments.append(
@@ -186,4 +189,11 @@ export class Intake {
     onCommit(frames);
     for (const { resolve } of group) resolve();
   }
+}
+
+function frameOf(batch: Batch): Buffer {
+  const { buffer, end } = writeSnapshot(batch, headerBytes);
+  const frame = buffer.subarray(0, end);
+  sealFrame(frame, batch.count);
+  return frame;
 }
