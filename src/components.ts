@@ -18,6 +18,7 @@ import { redact } from './processors/redact/redact.ts';
 import { sample } from './processors/sample/sample.ts';
 import { semconv } from './processors/semconv.ts';
 import { demo } from './receivers/demo/demo.ts';
+import { envoy_als } from './receivers/envoy_als/envoy_als.ts';
 import { file } from './receivers/file/file.ts';
 import { nop as nopReceiver } from './receivers/nop.ts';
 import { otlp } from './receivers/otlp/otlp.ts';
@@ -41,7 +42,15 @@ const byName = <T extends { readonly name: string }>(types: readonly T[]): Recor
 // A component's schema gives its factory the type of its configuration; seen from here all factories take what their
 // own schema has parsed, which the type system cannot say for a mixed list.
 export const catalogue: Catalogue = {
-  receivers: byName([otlp, file, tcp, stdin, demo, nopReceiver] as unknown as ReceiverType[]),
+  receivers: byName([
+    envoy_als,
+    otlp,
+    file,
+    tcp,
+    stdin,
+    demo,
+    nopReceiver,
+  ] as unknown as ReceiverType[]),
   processors: byName([
     parse,
     filter,

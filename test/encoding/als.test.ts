@@ -29,7 +29,11 @@ function records(...messages: Uint8Array[]): LogRecord[] {
   return all;
 }
 
-const attributesOf = (message: Uint8Array): Json => records(message)[0]!.attributes;
+/** What is read of the only entry, less what is said of every request that does not tell its method. */
+function attributesOf(message: Uint8Array): Json {
+  const { 'mesh.protocol': protocol, ...attributes } = records(message)[0]!.attributes;
+  return protocol === 'tcp' ? { ...attributes, 'mesh.protocol': protocol } : attributes;
+}
 
 /** Fields that are copied as they are: where they stand, and what they are called. */
 // biome-ignore format: a table reads best with few columns.
@@ -219,6 +223,9 @@ function expected(from: Json): Json {
     Number(from['protocolVersion'] ?? 0)
   ];
   found['response.code'] = at(at(from['response'], 'responseCode'), 'value');
+  if (found['request.method'] === undefined && found['request.protocol'] === undefined) {
+    found['mesh.protocol'] = 'http';
+  }
   const version = Number(at(parts['tls'], 'tlsVersion') ?? 0);
   found['connection.tls_version'] = [undefined, 'TLSv1', 'TLSv1.1', 'TLSv1.2', 'TLSv1.3'][version];
   if (version > 0) found['connection.mtls'] = false;
@@ -517,6 +524,7 @@ describe('als is lenient', () => {
     expect(first?.attributes['request.path']).toBe('/x');
     expect(last?.attributes).toEqual(first?.attributes);
     expect(broken?.attributes).toEqual({
+      'mesh.protocol': 'http',
       'xds.cluster_name': 'c',
       'log.parse_error': 'als: malformed entry',
     });

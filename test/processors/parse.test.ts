@@ -294,6 +294,7 @@ describe('parse turns proto-JSON into a record per entry', () => {
       'xds.route_name': 'default',
       'request.path': '/reviews/1',
       'response.code': 200,
+      'mesh.protocol': 'http',
     });
     expect(record?.resource).toEqual({
       'k8s.workload.name': 'ratings-v1',

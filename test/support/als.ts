@@ -55,3 +55,23 @@ const wrappers = load('google/protobuf/wrappers.proto');
 /** A type of google/protobuf/wrappers.proto. */
 export const wrapped = (name: string): protobuf.Type =>
   wrappers.lookupType(`google.protobuf.${name}`);
+
+const services = {
+  v3: v3.lookupService('envoy.service.accesslog.v3.AccessLogService'),
+  v2: load('envoy/service/accesslog/v2/als.proto').lookupService(
+    'envoy.service.accesslog.v2.AccessLogService',
+  ),
+} as const;
+
+export type AlsVersion = keyof typeof services;
+
+/** The path of the streaming method. */
+export function streamPath(version: AlsVersion): string {
+  const { fullName, methods } = services[version];
+  return `/${fullName.slice(1)}/${methods['StreamAccessLogs']?.name}`;
+}
+
+/** What the method answers. */
+export const StreamAccessLogsResponse = v3.lookupType(
+  'envoy.service.accesslog.v3.StreamAccessLogsResponse',
+);

@@ -25,6 +25,7 @@ logType.codes.forEach((code, number) => {
 
 const protocols = new Dictionary();
 const tcpCode = protocols.code('tcp');
+const httpCode = protocols.code('http');
 /** Tags of two bytes. */
 const tagMax = 16383;
 
@@ -35,6 +36,8 @@ class EntryRules {
   readonly firstRx: Rule;
   readonly lastTx: Rule;
   readonly type: Rule;
+  readonly method: Rule;
+  readonly protocol: Rule;
   readonly tlsVersion: Rule;
   readonly peer: readonly Rule[];
 
@@ -45,6 +48,8 @@ class EntryRules {
     this.firstRx = rule('response.duration');
     this.lastTx = rule('response.last_tx_duration');
     this.type = rule('access_log.type');
+    this.method = rule('request.method');
+    this.protocol = rule('request.protocol');
     this.tlsVersion = rule('connection.tls_version');
     this.peer = ['uri_san', 'dns_san', 'subject', 'issuer'].map((part) =>
       rule(`connection.${part}_peer_certificate`),
@@ -64,7 +69,11 @@ export class EntryReader {
 
   /** Reads the HTTPAccessLogEntry in bytes start..end into a row. False: it is malformed. */
   http(cells: EntryCells, row: number, start: number, end: number): boolean {
-    return this.#entry(cells, this.#http, row, start, end);
+    const whole = this.#entry(cells, this.#http, row, start, end);
+    const { method, protocol } = this.#http;
+    // Without them nothing else in the record says that it is of a request.
+    if (!has(method, row) && !has(protocol, row)) cells.code(this.#protocol, row, httpCode);
+    return whole;
   }
 
   /** Reads the TCPAccessLogEntry in bytes start..end into a row. False: it is malformed. */

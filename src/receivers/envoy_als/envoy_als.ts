@@ -1,0 +1,210 @@
+// Entries that Envoy's proxies stream over gRPC: the access log service.
+
+import { z } from 'zod';
+import { bytes, duration, endpoint, tlsServer } from '../../config/fields.ts';
+import { type Context, type Deliver, type Receiver, receiver } from '../../pipeline/component.ts';
+import { addressText, plainTextWarning } from '../../wire/address.ts';
+import type { CertificateSource } from '../../wire/certificates.ts';
+import { healthMethod, healthPath } from '../../wire/grpc_health.ts';
+import { GrpcServer } from '../../wire/grpc_server.ts';
+import { spiffePattern } from '../../wire/spiffe.ts';
+import { serverCertificates } from '../../wire/tls.ts';
+import { Gathering } from './gathering.ts';
+import { Streams } from './streams.ts';
+
+const config = z
+  .strictObject({
+    endpoint: endpoint(9977)
+      .prefault('127.0.0.1:9977')
+      .describe('Where to listen: host:port, or unix:/path. `:9977` means every interface.'),
+    tls: tlsServer().optional().describe('TLS. Absent: plain text.'),
+    allowed_spiffe_ids: z
+      .array(z.string().regex(spiffePattern, 'expected spiffe://trust-domain/path'))
+      .default([])
+      .describe(
+        'With tls.client_ca_file: only peers with one of these identities; `/*` at the end covers what is below.',
+      ),
+    message_bytes_max: bytes()
+      .refine((size) => size >= 1024, 'message_bytes_max must be at least 1024')
+      .prefault('4MiB')
+      .describe('A longer message is passed over and counted; its stream lives on.'),
+    max_connections: z
+      .number()
+      .int()
+      .min(1)
+      .default(10_000)
+      .describe('Further connections are closed at once and counted.'),
+    max_concurrent_streams: z
+      .number()
+      .int()
+      .min(1)
+      .default(10_000)
+      .describe('Streams on one connection; a proxy opens a few per worker thread.'),
+    linger: duration()
+      .refine((ms) => ms > 0, 'linger must be positive')
+      .prefault('100ms')
+      .describe('The longest that entries wait for others to make a batch.'),
+    keepalive: z
+      .strictObject({
+        max_connection_idle: duration().prefault('0').describe('0: idle connections stay open.'),
+        max_connection_age: duration()
+          .prefault('0')
+          .describe(
+            'After about so long streams are ended with OK and proxies connect anew, which spreads them over replicas. 0: never.',
+          ),
+        max_connection_age_grace: duration()
+          .prefault('10s')
+          .describe('How long a proxy may take to notice before its connection is closed.'),
+        time: duration()
+          .prefault('1m')
+          .describe('Silence after which the peer is pinged. 0: never.'),
+        timeout: duration().prefault('20s').describe('No answer for so long: the peer is gone.'),
+      })
+      .prefault({})
+      .describe('How connections end.'),
+    log_name: z
+      .enum(['plain', 'kuma'])
+      .default('plain')
+      .describe(
+        "kuma: log names of Kuma up to 1.6 are `address;format`; the format writes each record's body, the address becomes the fact kuma.log_address.",
+      ),
+  })
+  .refine(
+    ({ allowed_spiffe_ids, tls }) =>
+      allowed_spiffe_ids.length === 0 || tls?.client_ca_file !== undefined,
+    {
+      path: ['allowed_spiffe_ids'],
+      message: 'needs tls.client_ca_file: without it no peer shows an identity',
+    },
+  );
+
+export type EnvoyAlsConfig = z.output<typeof config>;
+
+export const envoy_als = receiver({
+  name: 'envoy_als',
+  summary: "Takes access log entries from Envoy's gRPC access log service, v3 and v2.",
+  config,
+  example: 'envoy_als: { endpoint: 0.0.0.0:9977 }',
+  notes: `Who speaks is said once per stream and becomes facts of its records: envoy.node.id, envoy.node.cluster,
+envoy.node.locality.*, envoy.node.metadata, envoy.log_name, net.peer.ip. Entries that are written while a stream goes on
+have access_log.intermediate: they are no further request.
+The protocol has no acknowledgement. While the pipeline cannot take more, streams are not read, and what a proxy cannot
+send it drops on its own once its buffer is full, in its stat access_logs.grpc_access_log.logs_dropped; here
+meshlog_receiver_held_back_seconds_total shows for how long. Give proxies more to buffer with:
+    common_config: { log_name: http, buffer_size_bytes: 1048576, buffer_flush_interval: 1s, grpc_service: ... }
+Counts as dropped: message_too_large and malformed_message (a message each, whatever it held). A malformed entry is kept
+with log.parse_error and its bytes as body.`,
+  create: (settings, context) => new EnvoyAls(settings, context),
+});
+
+const paths = ['v3', 'v2'].map(
+  (version) => `/envoy.service.accesslog.${version}.AccessLogService/StreamAccessLogs`,
+);
+
+/** Streams may take so long to end once the receiver stops. */
+const stopGraceMs = 5000;
+
+class EnvoyAls implements Receiver {
+  readonly #settings: EnvoyAlsConfig;
+  readonly #context: Context;
+  #server: GrpcServer | undefined;
+  #certificates: CertificateSource | undefined;
+  #gathering: Gathering | undefined;
+  #streams: Streams | undefined;
+  #stopping = false;
+
+  constructor(settings: EnvoyAlsConfig, context: Context) {
+    this.#settings = settings;
+    this.#context = context;
+  }
+
+  async start(deliver: Deliver): Promise<void> {
+    const { settings, context } = { settings: this.#settings, context: this.#context };
+    const { tls, endpoint: address } = settings;
+    const gathering = new Gathering(deliver, settings, context);
+    const streams = new Streams(gathering, context);
+    if (tls !== undefined) {
+      const { baseDirectory, log } = context;
+      this.#certificates = await serverCertificates(tls, { baseDirectory, log });
+    }
+    const server = this.#serverFor(streams);
+    try {
+      await server.listen();
+    } catch (error) {
+      this.#certificates?.close();
+      throw error;
+    }
+    streams.watch();
+    this.#server = server;
+    this.#streams = streams;
+    this.#gathering = gathering;
+    const warning = plainTextWarning(address, tls !== undefined);
+    if (warning !== undefined) context.log.warn(warning);
+  }
+
+  #serverFor(streams: Streams): GrpcServer {
+    const { tls, endpoint: address, keepalive, ...settings } = this.#settings;
+    const certificates = this.#certificates;
+    const method = streams.method();
+    return new GrpcServer({
+      address,
+      ...(tls === undefined || certificates === undefined
+        ? {}
+        : { tls: { settings: tls, certificates } }),
+      allowedSpiffeIds: settings.allowed_spiffe_ids,
+      maxConnections: settings.max_connections,
+      maxConcurrentStreams: settings.max_concurrent_streams,
+      messageBytesMax: settings.message_bytes_max,
+      keepalive: {
+        time: keepalive.time,
+        timeout: keepalive.timeout,
+        maxConnectionAge: keepalive.max_connection_age,
+        maxConnectionAgeGrace: keepalive.max_connection_age_grace,
+        maxConnectionIdle: keepalive.max_connection_idle,
+      },
+      requestTimeout: 0,
+      methods: new Map([
+        ...paths.map((path) => [path, method] as const),
+        [healthPath, healthMethod(() => !this.#stopping)],
+      ]),
+      refused: refusals(this.#context),
+    });
+  }
+
+  /** Streams are ended with OK, so that proxies connect elsewhere; what they had sent by then is taken. */
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    this.#streams?.conclude();
+    await this.#server?.stop(stopGraceMs);
+    this.#streams?.close();
+    await this.#gathering?.finish();
+    this.#certificates?.close();
+  }
+
+  status(): string {
+    const address = addressText(this.#server?.address ?? this.#settings.endpoint);
+    const count = this.#streams?.count ?? 0;
+    const who = count === 0 ? 'waiting' : `${count} stream${count === 1 ? '' : 's'}`;
+    return `${address}${this.#settings.tls === undefined ? '' : ' (tls)'}  ${who}`;
+  }
+}
+
+/** Refused identities that are named in the log, each once. */
+const namedMax = 20;
+
+/** Counts connections that are closed at once, and names strangers. */
+function refusals(context: Context): (reason: string, peer?: string) => void {
+  const named = new Set<string>();
+  return (reason, peer) => {
+    context.metrics
+      .counter(
+        'meshlog_receiver_connections_refused_total',
+        'Connections closed at once: too many, a failed TLS handshake, or an identity not allowed.',
+        { receiver: context.id, reason },
+      )
+      .add(1);
+    if (peer === undefined || named.has(peer) || named.size >= namedMax) return;
+    named.add(peer);
+    context.log.warn(`refuses ${peer}: not in allowed_spiffe_ids`);
+  };
+}

@@ -1,0 +1,214 @@
+// The streams of proxies: each says once who it is, then sends messages until somebody ends it.
+
+import type { ServerHttp2Stream } from 'node:http2';
+import { readHead } from '../../encoding/als/decode.ts';
+import type { Context, Counter } from '../../pipeline/component.ts';
+import type { Attributes } from '../../pipeline/record.ts';
+import { plainIp } from '../../wire/address.ts';
+import type { GrpcHandler, GrpcMethod, GrpcReply } from '../../wire/grpc_call.ts';
+import type { Gathering } from './gathering.ts';
+
+/** Room per byte of a message: its copy, and what is made of it. */
+const bytesPerByte = 2;
+const sweepMs = 250;
+/** The facts of so many proxies are kept as one object each, which is how others recognise them. */
+const factsMax = 10_000;
+
+export class Streams {
+  readonly #gathering: Gathering;
+  readonly #context: Context;
+  readonly #open = new Set<Stream>();
+  readonly #facts = new Map<string, Attributes>();
+  readonly #heldSeconds: Counter;
+  readonly #forget: () => void;
+  #waiting = 0;
+  #heldSinceMs = 0;
+  #sweep: NodeJS.Timeout | undefined;
+
+  constructor(gathering: Gathering, context: Context) {
+    this.#gathering = gathering;
+    this.#context = context;
+    const labels = { receiver: context.id };
+    this.#heldSeconds = context.metrics.counter(
+      'meshlog_receiver_held_back_seconds_total',
+      'Time in which peers were not read because the pipeline could not take more.',
+      labels,
+    );
+    this.#forget = context.metrics.gauge(
+      'meshlog_receiver_streams',
+      'Streams that are open.',
+      labels,
+      () => this.#open.size,
+    );
+  }
+
+  get count(): number {
+    return this.#open.size;
+  }
+
+  /** The method of the access log service. */
+  method(): GrpcMethod {
+    return {
+      streaming: true,
+      open: ({ stream }) => {
+        const opened = new Stream(stream, this);
+        this.#open.add(opened);
+        return opened;
+      },
+      admit: (bytes, handler) => (handler as Stream).admit(bytes),
+    };
+  }
+
+  /** From now on streams of connections that shall end are ended. */
+  watch(): void {
+    this.#sweep = setInterval(() => {
+      for (const stream of this.#open) if (stream.isLeaving) stream.conclude();
+    }, sweepMs);
+    this.#sweep.unref();
+  }
+
+  /** Ends all streams. */
+  conclude(): void {
+    for (const stream of this.#open) stream.conclude();
+  }
+
+  close(): void {
+    clearInterval(this.#sweep);
+    this.#forget();
+  }
+
+  /** @internal */ closed(stream: Stream): void {
+    this.#open.delete(stream);
+  }
+
+  /** Room for so many bytes. Undefined, at once or later: it was taken. */
+  take(bytes: number): undefined | Promise<undefined> {
+    const { budget, now } = this.#context;
+    if (budget.tryTake(bytes)) return undefined;
+    if (this.#waiting++ === 0) this.#heldSinceMs = now();
+    return budget.take(bytes).then(() => {
+      if (--this.#waiting === 0) this.#heldSeconds.add((now() - this.#heldSinceMs) / 1000);
+      return undefined;
+    });
+  }
+
+  give(bytes: number): void {
+    this.#context.budget.give(bytes);
+  }
+
+  /** A message that came in, for which `heldBytes` were taken. */
+  message(message: Buffer, speaker: Speaker, heldBytes: number): void {
+    const { entries, identifier, malformed } = readHead(message);
+    if (identifier !== undefined) {
+      speaker.facts = this.#known({ ...identifier, ...speaker.peer });
+    }
+    if (malformed) this.#context.drop('malformed_message', 1);
+    if (entries === 0) this.give(heldBytes);
+    else this.#gathering.add({ message, entries, facts: speaker.facts, heldBytes });
+  }
+
+  skipped(): void {
+    this.#context.drop('message_too_large', 1);
+  }
+
+  /** The same facts are the same object. */
+  #known(facts: Attributes): Attributes {
+    const key = JSON.stringify(facts);
+    const known = this.#facts.get(key);
+    if (known !== undefined) return known;
+    if (this.#facts.size >= factsMax) this.#facts.clear();
+    this.#facts.set(key, facts);
+    return facts;
+  }
+}
+
+/** A message of no bytes, with its prefix: some clients insist on one. */
+const emptyReply = Buffer.alloc(5);
+
+/** Who speaks on a stream, as far as it is known. */
+type Speaker = { readonly peer: Attributes; facts: Attributes };
+
+class Stream implements GrpcHandler {
+  readonly #stream: ServerHttp2Stream;
+  readonly #streams: Streams;
+  readonly #speaker: Speaker;
+  /** What was taken of the budget for a message that is on its way. */
+  #heldBytes = 0;
+  #isOver = false;
+
+  constructor(stream: ServerHttp2Stream, streams: Streams) {
+    this.#stream = stream;
+    this.#streams = streams;
+    const address = stream.session?.socket.remoteAddress;
+    const peer = address === undefined ? {} : { 'net.peer.ip': plainIp(address) };
+    this.#speaker = { peer, facts: peer };
+  }
+
+  /** Not reading while this is pending is the backpressure: the window of the stream fills up. */
+  admit(messageBytes: number): undefined | Promise<undefined> {
+    const missing = messageBytes * bytesPerByte - this.#heldBytes;
+    if (missing <= 0) return undefined;
+    const taken = this.#streams.take(missing);
+    if (taken === undefined) {
+      this.#heldBytes += missing;
+      return undefined;
+    }
+    return taken.then(() => {
+      if (this.#isOver) this.#streams.give(missing);
+      else this.#heldBytes += missing;
+      return undefined;
+    });
+  }
+
+  /** Decompressed, it may be longer than what room was asked for. */
+  message(message: Buffer): undefined | Promise<undefined> {
+    const taken = this.admit(message.length);
+    if (taken === undefined) this.#pass(message);
+    else return taken.then(() => this.#pass(message));
+    return undefined;
+  }
+
+  #pass(message: Buffer): undefined {
+    const held = this.#heldBytes;
+    this.#heldBytes = 0;
+    this.#streams.message(message, this.#speaker, held);
+    return undefined;
+  }
+
+  end(): GrpcReply {
+    this.#leave();
+    return { message: Buffer.alloc(0) };
+  }
+
+  abort(): void {
+    this.#leave();
+  }
+
+  skipped(): void {
+    this.#streams.skipped();
+  }
+
+  #leave(): void {
+    this.#isOver = true;
+    this.#streams.give(this.#heldBytes);
+    this.#heldBytes = 0;
+    this.#streams.closed(this);
+  }
+
+  /** Whether the connection was told to end. */
+  get isLeaving(): boolean {
+    return this.#stream.session?.closed === true;
+  }
+
+  /** Answers OK: the proxy opens another stream when it has entries again. What is on its way is still read. */
+  conclude(): void {
+    const stream = this.#stream;
+    if (stream.headersSent || stream.closed || stream.destroyed) return;
+    stream.respond(
+      { ':status': 200, 'content-type': 'application/grpc' },
+      { waitForTrailers: true },
+    );
+    stream.once('wantTrailers', () => stream.sendTrailers({ 'grpc-status': '0' }));
+    stream.end(emptyReply);
+  }
+}
