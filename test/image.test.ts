@@ -99,12 +99,15 @@ function sourceFiles(): { name: string }[] {
 
 test('a bad mounted configuration ends the container with 78 and the message as its last lines', () => {
   const directory = folderWith({
-    'config.yaml': 'receivers:\n  tcp: { endpont: 0.0.0.0:5170 }\nexporters: { nop: }\nservice: { pipelines: { logs: { receivers: [tcp], exporters: [nop] } } }\n',
+    'config.yaml':
+      'receivers:\n  tcp: { endpont: 0.0.0.0:5170 }\nexporters: { nop: }\nservice: { pipelines: { logs: { receivers: [tcp], exporters: [nop] } } }\n',
   });
   const { code, stdout, stderr } = meshlog(['run', '--config', 'config.yaml'], directory);
   expect(code).toBe(78);
   expect(stdout).toBe('');
-  expect(stderr).toContain('config.yaml:2:10: receivers.tcp.endpont: unknown field; did you mean "endpoint"?');
+  expect(stderr).toContain(
+    'config.yaml:2:10: receivers.tcp.endpont: unknown field; did you mean "endpoint"?',
+  );
 });
 
 test('npm ci finds everything that any package asks for in the lock file', () => {
