@@ -5,6 +5,22 @@ import { ABSENT, type Column, FALSE, TEXT, TRUE } from '../pipeline/column.ts';
 import { type Names, NO_NAME } from './names.ts';
 
 const httpColumns = ['request.protocol', 'request.method', 'request.path'];
+/** What every record of a connection has some of: proxies' other messages have none. */
+const callColumns = [
+  ...httpColumns,
+  'response.code',
+  'response.flags',
+  'source.address',
+  'source.direct_address',
+  'destination.address',
+  'upstream.address',
+  'xds.cluster_name',
+  'request.duration',
+  'request.size',
+  'response.size',
+  'mesh.source.service',
+  'mesh.destination.service',
+];
 const grpcStatusColumns = [
   'response.grpc_status',
   'response.trailers.grpc-status',
@@ -37,6 +53,7 @@ export class TransportReader {
   readonly #names: Names;
   #words: Words;
   #batch!: Batch;
+  #call: Column[] = [];
   #http: Column[] = [];
   #grpcStatus: Column[] = [];
   #mediaTypes: Column[] = [];
@@ -60,6 +77,7 @@ export class TransportReader {
     const all = (names: readonly string[]) =>
       names.map((name) => batch.column(name)).filter((column) => column !== undefined);
     this.#batch = batch;
+    this.#call = all(callColumns);
     this.#http = all(httpColumns);
     this.#grpcStatus = all(grpcStatusColumns);
     this.#mediaTypes = all(mediaTypeColumns);
@@ -71,6 +89,11 @@ export class TransportReader {
     this.#peerSan = batch.column('connection.uri_san_peer_certificate');
     this.#peerSubject = batch.column('connection.subject_peer_certificate');
     this.#upstreamSan = batch.column('upstream.uri_san_peer_certificate');
+  }
+
+  /** Whether a record is about a request or a connection at all. */
+  isCall(row: number): boolean {
+    return hasAny(this.#call, row);
   }
 
   /** The code of http, grpc or tcp. A record without anything of HTTP is one of a TCP connection. */

@@ -58,7 +58,8 @@ function golden(seen: readonly SeenRecord[]): string {
     time: `${new Date(Number(time / 1_000_000n)).toISOString().slice(0, 19)}.${String(time % 1_000_000_000n).padStart(9, '0')}Z`,
     severity: severityText,
     body,
-    attributes,
+    // Their order is that in which a batch met them.
+    attributes: Object.fromEntries(Object.entries(attributes).sort(([a], [b]) => (a < b ? -1 : 1))),
     resource,
   }));
   const text = JSON.stringify(plain, varying, 2);

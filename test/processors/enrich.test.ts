@@ -583,6 +583,11 @@ test('enrich knows that ALS without TLS properties means no TLS', () => {
   expect(fieldsOf(start().process(batch))[0]).toMatchObject({ tls_mode: 'none' });
 });
 
+test("enrich says nothing about the outcome of what is no call: proxies' own messages", () => {
+  const record = one({ start_time: '2026-03-05T08:00:00Z', level: 'warn', scope: 'envoy' });
+  expect(record).toEqual({ severity: undefined });
+});
+
 test('enrich adds the wanted groups only', () => {
   expect(one(client, { add: ['direction'] })).toEqual({
     direction: 'outbound',

@@ -106,6 +106,7 @@ export class Enricher {
     this.#placeOf[row] = call.place;
     if (call.port >= 0) this.#port.setInt(row, call.port);
     this.#sourceAddress.setIp(row, this.#calls.sourceAddress(call));
+    if (!this.#transport.isCall(row)) return;
     if (this.#protocol.isWanted) this.#transported(row, call);
     this.#outcome(row, call);
   }

@@ -70,6 +70,8 @@ export class AutoRows implements RowParser {
   #timed(batch: Batch, row: number, start: number, end: number): ParseOutcome {
     const outcome = this.#by(this.#ztunnel, batch, row, start, end);
     if (outcome !== NO_FIT) return outcome;
+    // Proxies' other messages begin with a time, too: that they are not ztunnel's would be an odd thing to say.
+    this.#last = unknown;
     return this.#framed.timed(batch, row, start, end);
   }
 
