@@ -189,6 +189,8 @@ async function runPipelines(built: Built): Promise<void> {
         () => false,
       ),
     );
+    // Served a moment before signals are.
+    await new Promise((done) => setTimeout(done, 500));
     const code = await stop(running);
     if (code !== 0) throw new Error(`${name}: exit code ${code}\n${running.output()}`);
     console.log(`${name} starts and stops`);

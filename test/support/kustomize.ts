@@ -54,15 +54,14 @@ export function build(folder: string, onto: readonly Manifest[] = []): Manifest[
   for (const { path, target } of file.patches ?? []) {
     for (const patch of readManifests(join(folder, path))) {
       let hits = 0;
-      objects = objects.map((object) => {
+      objects = objects.map((object): Manifest => {
         if (!isTarget(object, patch, target)) return object;
         hits++;
-        return {
-          ...(merged(object as Json, patch as Json, '') as Manifest),
-          metadata: target
-            ? object.metadata
-            : merged(object.metadata as Json, patch.metadata as Json, ''),
-        } as Manifest;
+        const result = merged(object, patch, '') as Manifest;
+        // A patch for whatever fits its target has a name of no meaning.
+        return target === undefined
+          ? result
+          : ({ ...result, metadata: object.metadata } as Manifest);
       });
       if (hits === 0) throw new Error(`${folder}: ${path} fits no object`);
     }
@@ -108,7 +107,7 @@ const mergeKeys: Readonly<Record<string, readonly string[]>> = {
   ports: ['containerPort', 'port'],
 };
 
-function merged(base: Json, patch: Json, field: string): unknown {
+function merged(base: unknown, patch: unknown, field: string): unknown {
   if (Array.isArray(base) && Array.isArray(patch)) {
     const keys = mergeKeys[field];
     if (keys === undefined) return patch;
@@ -129,5 +128,5 @@ function merged(base: Json, patch: Json, field: string): unknown {
   return result;
 }
 
-const isMap = (value: unknown): value is Json =>
+const isMap = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
