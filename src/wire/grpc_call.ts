@@ -32,6 +32,11 @@ export type GrpcHandler = {
    * status ends the call.
    */
   message(message: Buffer): undefined | GrpcStatus | Promise<undefined | GrpcStatus>;
+  /**
+   * Where a message of so many bytes is put together as it comes in; `message` is then given the beginning of it. Absent:
+   * in fresh memory.
+   */
+  place?(bytes: number): Buffer;
   /** The peer has said everything. */
   end(): GrpcReply | Promise<GrpcReply>;
   /** The call ended before that: nobody waits for a reply. */
@@ -84,6 +89,9 @@ export class GrpcCall {
   #buffered = 0;
   /** Bytes of the message that is being read; -1: its prefix has not come. */
   #needed = -1;
+  /** Where it is put together, and how much of it is there. */
+  #place: Buffer | undefined;
+  #placed = 0;
   #compressed = false;
   #skip = 0;
   /** Something that was begun with these bytes has to settle first. */
@@ -147,8 +155,9 @@ export class GrpcCall {
     while (!this.#busy && !this.#done) {
       if (this.#skip > 0) this.#pass();
       else if (this.#needed >= 0) {
-        if (this.#buffered < this.#needed) return this.#expectMore();
-        this.#message(this.#take(this.#needed));
+        const message = this.#whole(this.#needed);
+        if (message === undefined) return this.#expectMore();
+        this.#message(message);
       } else {
         if (this.#buffered < prefixBytes) {
           if (!this.#ended || this.#buffered > 0) return this.#expectMore();
@@ -158,6 +167,26 @@ export class GrpcCall {
       }
       if (this.#skip > 0 && this.#buffered === 0) return this.#expectMore();
     }
+  }
+
+  /** The message of so many bytes, once they have all come. */
+  #whole(bytes: number): Buffer | undefined {
+    if (this.#place === undefined) {
+      if (this.#compressed || this.#handler.place === undefined) {
+        return this.#buffered < bytes ? undefined : this.#take(bytes);
+      }
+      this.#place = this.#handler.place(bytes);
+    }
+    const place = this.#place;
+    while (this.#placed < bytes && this.#buffered > 0) {
+      const part = this.#take(Math.min(bytes - this.#placed, (this.#chunks[0] as Buffer).length));
+      part.copy(place, this.#placed);
+      this.#placed += part.length;
+    }
+    if (this.#placed < bytes) return undefined;
+    this.#place = undefined;
+    this.#placed = 0;
+    return place.subarray(0, bytes);
   }
 
   #expectMore(): void {
@@ -268,8 +297,9 @@ export class GrpcCall {
   #take(count: number): Buffer {
     this.#buffered -= count;
     const first = this.#chunks[0];
-    if (first !== undefined && first.length > count) {
-      this.#chunks[0] = first.subarray(count);
+    if (first !== undefined && first.length >= count) {
+      if (first.length === count) this.#chunks.shift();
+      else this.#chunks[0] = first.subarray(count);
       return first.subarray(0, count);
     }
     const parts: Buffer[] = [];

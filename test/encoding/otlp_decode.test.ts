@@ -355,6 +355,29 @@ test('otlp decodes and encodes any request so that an independent decoder sees t
   );
 });
 
+test('otlp reads a message where it is, with or without room for ids behind it', () => {
+  const logRecords = Array.from({ length: 300 }, (_, i) => ({
+    body: text(`line ${i}`),
+    traceId: Buffer.alloc(16, (i % 255) + 1),
+    spanId: Buffer.alloc(8, 7),
+  }));
+  const bytes = request(...logRecords);
+  for (const room of [0, 300 * 48]) {
+    const own = Buffer.alloc(bytes.length + room + 64);
+    bytes.copy(own);
+    const { batches } = new OtlpDecoder('never').decode(own.subarray(0, bytes.length), 0, own) ?? {
+      batches: [],
+    };
+    const [batch] = batches;
+    expect(batch?.bytes === own).toBe(room > 0);
+    expect(batch?.record(299)).toMatchObject({
+      body: 'line 299',
+      traceId: '2d'.repeat(16),
+      spanId: '07'.repeat(8),
+    });
+  }
+});
+
 test('otlp never throws on bytes that were damaged on the way', () => {
   const decoder = new OtlpDecoder('always');
   fc.assert(

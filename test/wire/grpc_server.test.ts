@@ -383,6 +383,37 @@ test('grpc_server reads no further while a message is not taken, and the sender 
   expect(taken).toBe(200);
 });
 
+test('grpc_server puts a message together where its handler wants it', async () => {
+  const places: Buffer[] = [];
+  const { port } = await serving({
+    '/echo': {
+      streaming: false,
+      open: () => {
+        let whole: Buffer = Buffer.alloc(0);
+        return {
+          place: (bytes) => {
+            places.push(Buffer.alloc(bytes + 10, '-'));
+            return places.at(-1) as Buffer;
+          },
+          message: (message) => {
+            whole = message;
+            return undefined;
+          },
+          end: () => ({ message: whole }),
+        };
+      },
+    },
+  });
+  const to = client(port);
+  for (const size of [0, 3, 100_000]) {
+    const message = Buffer.alloc(size, 'x');
+    expect(await call(to, message)).toEqual(message);
+    const place = places.at(-1) as Buffer;
+    expect(place.subarray(0, size)).toEqual(message);
+    expect(place.subarray(size).toString()).toBe('-'.repeat(10));
+  }
+});
+
 test('grpc_server tells a handler when its peer is gone', async () => {
   const { method, ends, seen } = recorder();
   const { port } = await serving({ '/stream': method });

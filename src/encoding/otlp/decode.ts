@@ -2,7 +2,7 @@
 
 import { fieldOf, fieldOfKey } from '../../access_log/fields.ts';
 import { Batch } from '../../pipeline/batch.ts';
-import { buffers } from '../../pipeline/buffers.ts';
+import { buffers, slackBytes } from '../../pipeline/buffers.ts';
 import type { Attributes } from '../../pipeline/record.ts';
 import { AttributeCells } from './attribute_cells.ts';
 import { LENGTH_DELIMITED, ProtobufReader } from './reader.ts';
@@ -41,21 +41,27 @@ export class OtlpDecoder {
     this.#accessLogs = accessLogs;
   }
 
-  /** Undefined: the message is no ExportLogsServiceRequest. Its bytes are copied. */
-  decode(message: Uint8Array, observedMs: number): Decoded | undefined {
-    const source = Buffer.from(message.buffer, message.byteOffset, message.length);
-    const records = countRecords(source);
-    if (records < 0) return undefined;
-    if (records === 0) return { batches: [], records, rejected: 0, release: () => undefined };
-    const bytes = buffers.take(source.length + records * idBytes);
-    source.copy(bytes);
-    const batch = new Batch(bytes, source.length, records);
+  /**
+   * Undefined: the message is no ExportLogsServiceRequest. `own` is a buffer of the pool that begins with the message: the
+   * decoder takes it over. Without it the message is copied.
+   */
+  decode(message: Uint8Array, observedMs: number, own?: Buffer): Decoded | undefined {
+    const source = own ?? Buffer.from(message.buffer, message.byteOffset, message.length);
+    const { length } = message;
+    const records = countRecords(source, length);
+    if (records <= 0) {
+      if (own !== undefined) buffers.give(own);
+      if (records < 0) return undefined;
+      return { batches: [], records, rejected: 0, release: () => undefined };
+    }
+    const bytes = withRoom(source, length, { own, more: records * idBytes });
+    const batch = new Batch(bytes, length, records);
     batch.observedMs = observedMs;
     const rows = new Rows(batch);
     const view = viewOf(bytes);
     this.#plain.begin(batch, view);
     this.#printed.begin(batch, view);
-    this.#request(rows, source.length);
+    this.#request(rows, length);
     this.#plain.end();
     this.#printed.end();
     const batches = rows.finish();
@@ -104,9 +110,22 @@ function scopeRows(rows: Rows, cells: AttributeCells, start: number, stop: numbe
   }
 }
 
+/** The message in a buffer of the pool that has room for more. */
+function withRoom(
+  source: Buffer,
+  length: number,
+  { own, more }: { own: Buffer | undefined; more: number },
+): Buffer {
+  if (own !== undefined && own.length - slackBytes >= length + more) return own;
+  const bytes = buffers.take(length + more);
+  source.copy(bytes, 0, 0, length);
+  if (own !== undefined) buffers.give(own);
+  return bytes;
+}
+
 /** The log records of a request; -1 when it is malformed above them. */
-function countRecords(bytes: Buffer): number {
-  const request = new ProtobufReader(bytes);
+function countRecords(bytes: Buffer, length: number): number {
+  const request = new ProtobufReader(bytes, 0, length);
   const logs = new ProtobufReader(bytes);
   const scope = new ProtobufReader(bytes);
   let records = 0;

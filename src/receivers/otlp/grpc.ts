@@ -1,6 +1,7 @@
 // OTLP over gRPC.
 
 import { putPartialSuccess, putStatus } from '../../encoding/otlp/response.ts';
+import { buffers } from '../../pipeline/buffers.ts';
 import { addressText } from '../../wire/address.ts';
 import {
   type GrpcHandler,
@@ -9,6 +10,7 @@ import {
   type GrpcStatus,
   grpcCode,
 } from '../../wire/grpc_call.ts';
+import { healthMethod, healthPath } from '../../wire/grpc_health.ts';
 import { GrpcServer } from '../../wire/grpc_server.ts';
 import { authorizer } from './auth.ts';
 import type { Failure, Intake, Room } from './intake.ts';
@@ -23,7 +25,6 @@ import {
 import type { GrpcConfig } from './otlp.ts';
 
 const exportPath = '/opentelemetry.proto.collector.logs.v1.LogsService/Export';
-const healthPath = '/grpc.health.v1.Health/Check';
 
 export class GrpcListener {
   readonly #config: GrpcConfig;
@@ -106,6 +107,8 @@ class ExportCall implements GrpcHandler {
   readonly #intake: Intake;
   readonly #room: Room;
   #message: Buffer | undefined;
+  /** Of the pool; the message is put together in it. */
+  #own: Buffer | undefined;
 
   constructor(intake: Intake) {
     this.#intake = intake;
@@ -116,6 +119,12 @@ class ExportCall implements GrpcHandler {
     return this.#room.reserve(bytes)?.then((failure) => failure && statusOf(failure));
   }
 
+  place(bytes: number): Buffer {
+    // Ids need room behind the message: with a little more the decoder can stay in the same buffer.
+    this.#own = buffers.take(bytes + (bytes >> 3));
+    return this.#own;
+  }
+
   /** Decompressed, it may be longer than what room was asked for. */
   message(message: Buffer): undefined | Promise<undefined | GrpcStatus> {
     this.#message = message;
@@ -124,7 +133,8 @@ class ExportCall implements GrpcHandler {
 
   async end(): Promise<GrpcReply> {
     try {
-      const outcome = await this.#intake.take(this.#message ?? Buffer.alloc(0), 'protobuf');
+      const message = this.#message ?? Buffer.alloc(0);
+      const outcome = await this.#intake.take(message, 'protobuf', this.#own);
       if (outcome.kind === 'failed') return statusOf(outcome);
       return { message: putPartialSuccess(outcome.partial) };
     } finally {
@@ -134,23 +144,12 @@ class ExportCall implements GrpcHandler {
 
   abort(): void {
     this.#room.close();
+    if (this.#own !== undefined) buffers.give(this.#own);
+    this.#own = undefined;
   }
 }
 
 function statusOf({ code, message, retryAfterMs }: Failure): GrpcStatus {
   if (retryAfterMs === undefined) return { code, details: message };
   return { code, details: message, status: putStatus({ code, message, retryAfterMs }) };
-}
-
-/** grpc.health.v1: whether the server takes requests. The name of a service that is asked for does not matter. */
-function healthMethod(isServing: () => boolean): GrpcMethod {
-  return {
-    streaming: false,
-    open: () => {
-      return {
-        message: () => undefined,
-        end: () => ({ message: Buffer.from([0x08, isServing() ? 1 : 2]) }),
-      };
-    },
-  };
 }

@@ -57,8 +57,11 @@ export class Intake {
     return new Room(this, this.#context);
   }
 
-  /** Delivers the records of a request and says what to answer. */
-  async take(message: Buffer, encoding: 'protobuf' | 'json'): Promise<Outcome> {
+  /**
+   * Delivers the records of a request and says what to answer. `own` is a buffer of the pool that begins with the message
+   * and is given away with it.
+   */
+  async take(message: Buffer, encoding: 'protobuf' | 'json', own?: Buffer): Promise<Outcome> {
     if (this.#refusedMs !== undefined) this.#calm(this.#refusedMs);
     let protobuf = message;
     if (encoding === 'json') {
@@ -66,7 +69,7 @@ export class Intake {
       if ('problem' in read) return invalid(`the request is no OTLP/JSON: ${read.problem}`);
       protobuf = read.bytes;
     }
-    const decoded = this.#decoder.decode(protobuf, this.#context.now());
+    const decoded = this.#decoder.decode(protobuf, this.#context.now(), own);
     if (decoded === undefined) return invalid('the request is no ExportLogsServiceRequest');
     const failure = await this.#handOver(decoded);
     if (failure !== undefined) return failure;
