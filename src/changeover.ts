@@ -15,6 +15,8 @@ import type { Rest } from './pipeline/queue.ts';
 
 /** How long receivers that go may take to hand over what they hold before others begin. */
 const patienceMs = 2000;
+/** And how long before what is new is looked at, so that ports are not closed for long. */
+const firstPatienceMs = 500;
 /** How long a disk queue may still deliver before its successor takes the folder: what it holds is safe. */
 const folderPatienceMs = 1000;
 
@@ -55,7 +57,7 @@ export async function changeOver(changing: Changing): Promise<string[]> {
   const problems: string[] = [];
   const gone = missingIn(old.receivers, next.receivers);
   const stopping = new Map(gone.map((node) => [node, changing.stopReceiver(node)]));
-  await Promise.race([Promise.all(stopping.values()), delay(patienceMs), aborted(deadline)]);
+  await Promise.race([Promise.all(stopping.values()), delay(firstPatienceMs), aborted(deadline)]);
 
   const openGate = changing.closeGate();
   const goneExporters = missingIn(old.exporters, next.exporters);
@@ -72,6 +74,10 @@ export async function changeOver(changing: Changing): Promise<string[]> {
   const kept = next.receivers.filter((node) => old.receivers.includes(node));
   changing.take({ ...next, receivers: kept });
   openGate();
+  const rest = missingIn(goneExporters, handedOver);
+  // What waits for a peer that is away goes back to its receivers, and from them into the next graph.
+  const away = rest.filter(({ sender }) => sender.failing);
+  await leave(away, { around, deadline: AbortSignal.abort() });
 
   const running: ReceiverNode[] = [];
   for (const node of missingIn(next.receivers, old.receivers)) {
@@ -80,7 +86,7 @@ export async function changeOver(changing: Changing): Promise<string[]> {
     if (started !== undefined) running.push(started);
   }
   changing.take({ ...next, receivers: [...kept, ...running] });
-  await leave(missingIn(goneExporters, handedOver), { around, deadline });
+  await leave(missingIn(rest, away), { around, deadline });
   const stages = missingIn(old.stages, next.stages);
   await Promise.allSettled(stages.map((node) => node.stage.processor.stop?.()));
   for (const node of goneExporters) node.context.budget.close();
@@ -103,9 +109,12 @@ async function replaced(
   const { startReceiver, dismiss, around, deadline } = changing;
   let failure = await startFailure(startReceiver(node));
   if (failure === undefined) return node;
-  // Perhaps somebody who is still leaving holds the port or the state: nobody waits for the sinks now.
-  for (const leaving of stopping.keys()) dismiss(leaving);
-  await Promise.race([Promise.all(stopping.values()), delay(patienceMs), aborted(deadline)]);
+  // Perhaps its predecessor still holds the port or the state, waiting for a sink that will not come back soon.
+  if (before !== undefined) {
+    await Promise.race([stopping.get(before), delay(patienceMs), aborted(deadline)]);
+    dismiss(before);
+    await Promise.race([stopping.get(before), delay(patienceMs), aborted(deadline)]);
+  }
   const again = receiverNode(node.instance, around);
   failure = await startFailure(startReceiver(again));
   if (failure === undefined) return again;
@@ -127,17 +136,14 @@ async function replaced(
 const startFailure = (started: Promise<void>): Promise<string | undefined> =>
   started.then(() => undefined, errorChain);
 
-/** Ends exporters that are gone. While the peer is away their sources take back what waits. */
+/** Ends exporters that are gone. */
 async function leave(
   nodes: readonly ExporterNode[],
   { around, deadline }: Pick<Changing, 'around' | 'deadline'>,
 ): Promise<void> {
   await Promise.all(
     nodes.map(async (node) => {
-      const { persisted } = await stopExporter(
-        node,
-        node.sender.failing ? AbortSignal.abort() : deadline,
-      );
+      const { persisted } = await stopExporter(node, deadline);
       if (persisted === 0) return;
       around
         .scope(node.instance)

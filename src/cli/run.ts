@@ -35,8 +35,8 @@ async function run(files: string[], version: string): Promise<number> {
   process.on('SIGHUP', () => undefined);
   try {
     const daemon = await Daemon.start({ config, catalogue, version, write });
-    write(picture(daemon.describe(), { version, file: files.join(' ') }));
-    return await untilStopped(daemon, { config, read, watched });
+    const tell = (): void => write(picture(daemon.describe(), { version, file: files.join(' ') }));
+    return await untilStopped(daemon, { config, read, watched, tell });
   } catch (error) {
     if (!(error instanceof StartError)) throw error;
     const reasons = error.reasons.map((reason) => `  ${reason}\n`).join('');
@@ -49,6 +49,8 @@ type Setting = {
   readonly config: Config;
   readonly read: () => ReadConfig;
   readonly watched: readonly string[];
+  /** Called once everything is there, signals and control socket included. */
+  readonly tell: () => void;
 };
 
 /** Waits for SIGTERM, SIGINT or the end of all sources, then drains. A second signal ends at once. */
@@ -78,6 +80,7 @@ async function untilStopped(daemon: Daemon, setting: Setting): Promise<number> {
   const { watch, interval } = setting.config.service.reload;
   if (watch) await reloader.watch(setting.watched, interval);
   const control = await openControl(daemon, reloader, setting.config);
+  setting.tell();
   await Promise.race([signalled, daemon.ended()]);
   reloader.stop();
   const left = await daemon.stop(hurry.signal);
