@@ -1,8 +1,9 @@
 // One gRPC call as a server sees it: messages in with their framing taken off, one reply out.
 
-import { constants, type IncomingHttpHeaders, type ServerHttp2Stream } from 'node:http2';
+import type { IncomingHttpHeaders, ServerHttp2Stream } from 'node:http2';
 import { promisify } from 'node:util';
 import { gunzip, inflate, zstdDecompress } from 'node:zlib';
+import { sendReply } from './grpc_reply.ts';
 
 export const grpcCode = {
   OK: 0,
@@ -71,12 +72,6 @@ const decompress = {
   deflate: promisify(inflate),
   zstd: promisify(zstdDecompress),
 } as const;
-
-const okHeaders = {
-  ':status': 200,
-  'content-type': 'application/grpc',
-  'grpc-accept-encoding': 'identity,gzip,deflate,zstd',
-};
 
 /** Reads the messages of a stream into its handler and sends what the handler answers. */
 export class GrpcCall {
@@ -315,40 +310,8 @@ export class GrpcCall {
   }
 
   #send(reply: GrpcReply): void {
-    const stream = this.#stream;
     this.#done = true;
-    if (stream.destroyed || stream.closed) return;
-    if (stream.headersSent) {
-      // A handler has answered on its own before the peer had said everything.
-      if (!this.#ended) stream.close(constants.NGHTTP2_NO_ERROR);
-      return;
-    }
-    if ('message' in reply) {
-      const frame = Buffer.allocUnsafe(prefixBytes + reply.message.length);
-      frame[0] = 0;
-      frame.writeUInt32BE(reply.message.length, 1);
-      reply.message.copy(frame, prefixBytes);
-      stream.respond(okHeaders, { waitForTrailers: true });
-      stream.once('wantTrailers', () => stream.sendTrailers({ 'grpc-status': '0' }));
-      stream.end(frame);
-      return;
-    }
-    const { code, details, status } = reply;
-    stream.respond(
-      {
-        ...okHeaders,
-        'grpc-status': String(code),
-        'grpc-message': percentEncode(details),
-        ...(status === undefined ? {} : { 'grpc-status-details-bin': status.toString('base64') }),
-      },
-      { endStream: true },
-    );
-    if (this.#ended) return;
-    // The peer may stop sending: it has its answer.
-    stream.resume();
-    setImmediate(() => {
-      if (!stream.closed) stream.close(constants.NGHTTP2_NO_ERROR);
-    });
+    sendReply(this.#stream, reply, this.#ended);
   }
 }
 
@@ -361,16 +324,3 @@ const internal = (error: unknown): GrpcStatus => {
   const details = error instanceof Error ? error.message : String(error);
   return { code: grpcCode.INTERNAL, details };
 };
-
-/** grpc-message: printable ASCII but for `%`, the rest as UTF-8 in percent signs. */
-function percentEncode(text: string): string {
-  const bytes = Buffer.from(text.slice(0, 1024));
-  let encoded = '';
-  for (const byte of bytes) {
-    encoded +=
-      byte >= 0x20 && byte <= 0x7e && byte !== 0x25
-        ? String.fromCharCode(byte)
-        : `%${byte.toString(16).toUpperCase().padStart(2, '0')}`;
-  }
-  return encoded;
-}

@@ -160,6 +160,7 @@ export class GrpcServer {
       // What does not even begin as HTTP/2, or breaks its rules.
       if (error.code === 'ERR_HTTP2_ERROR') refused?.('protocol');
     });
+    if (session.destroyed) return;
     if (tls !== undefined && !this.#knows(session)) return session.destroy();
     session.setLocalWindowSize(connectionWindowBytes);
     const nowMs = performance.now();
