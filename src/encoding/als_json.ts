@@ -152,6 +152,8 @@ export class AlsJsonRows {
   #fill(expanded: Batch, batch: Batch, messages: ReadonlyMap<number, AlsMessage>): void {
     const resources = new Resources(expanded, batch);
     const cells = new EntryCells(expanded);
+    // The lines are in the same bytes.
+    cells.isText = batch.isUtf8;
     let at = batch.length;
     let row = 0;
     for (let i = 0; i < batch.count; i++) {

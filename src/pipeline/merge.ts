@@ -48,6 +48,8 @@ export function mergeBatches(batches: readonly Batch[]): Batch {
     firstRow += batch.count;
   }
   mergeAttributes(merged, batches);
+  // The bytes of binary messages are never text as a whole, but their text cells mostly are.
+  if (merged.source !== 'line' && batches.every((batch) => batch.isUtf8)) merged.claimUtf8();
   return merged;
 }
 

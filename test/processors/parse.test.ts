@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { JsonRecordEncoder } from '../../src/encoding/json_record.ts';
 import { Batch } from '../../src/pipeline/batch.ts';
 import { HELD } from '../../src/pipeline/column.ts';
 import type { Processor } from '../../src/pipeline/component.ts';
@@ -322,6 +323,19 @@ describe('parse turns proto-JSON into a record per entry', () => {
         'response.size': 567,
       },
     });
+  });
+
+  test('next to lines that are no valid UTF-8', () => {
+    const bad = Buffer.from('{"path":"/\xff"}', 'latin1');
+    const batch = make().processor.process(
+      Batch.ofLines([bad, '{"commonProperties":{"routeName":"r"}}']),
+    );
+    expect(batch.isUtf8).toBe(false);
+    const lines = new JsonRecordEncoder().encode(batch).toString().trimEnd().split('\n');
+    expect(lines.map((line) => JSON.parse(line).attributes)).toMatchObject([
+      { 'request.path': '/\ufffd' },
+      { 'xds.route_name': 'r' },
+    ]);
   });
 
   test('and leaves alone what only looks like it', () => {

@@ -19,11 +19,13 @@ import { endOfPlainText, matches } from './words.ts';
 /** Why a line is no record; the position is `JsonScanner.at`. */
 export type JsonProblem = 'invalid_json' | 'not_an_object' | 'nested_too_deep' | 'too_many_fields';
 
+const nothing = Buffer.alloc(0);
+
 export class JsonScanner {
   readonly #keys: KeyGraph;
   readonly #cells = new CellWriter();
-  #bytes: Buffer = Buffer.alloc(0);
-  #view = new DataView(this.#bytes.buffer);
+  #bytes: Buffer = nothing;
+  #view = viewOf(nothing);
   /** Where the value of the key begins that `#key` has read; negative: it was none. */
   #next = 0;
   /** Where the last line that was refused stopped being JSON, counted from its start. */
@@ -55,6 +57,8 @@ export class JsonScanner {
   /** Leaves the batch. */
   end(): void {
     this.#cells.end();
+    this.#bytes = nothing;
+    this.#view = viewOf(nothing);
   }
 
   /**
