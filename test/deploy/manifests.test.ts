@@ -114,6 +114,7 @@ describe.each(folders)('%s', (name, objects) => {
           expect(ports).toContain(probe.httpGet.port);
           expect(['/healthz', '/readyz']).toContain(probe.httpGet.path);
         }
+        expect(container.terminationMessagePolicy).toBe('FallbackToLogsOnError');
         expect(container.resources?.limits?.['memory']).toMatch(/^\d+Mi$/);
         expect(container.resources?.requests).toHaveProperty('cpu');
         expect(container.securityContext).toMatchObject({

@@ -8,6 +8,7 @@ export type Container = {
   name: string;
   image: string;
   args?: string[];
+  terminationMessagePolicy?: string;
   env?: { name: string; value?: string }[];
   ports?: { name: string; containerPort: number }[];
   volumeMounts?: { name: string; mountPath: string }[];
