@@ -1,6 +1,11 @@
 // Lines of any format: a glance at the first bytes tells the family, and the family tells them apart.
 
-import { autoTextParser, glance, lineParserFor } from '../../access_log/format_parser.ts';
+import {
+  autoTextParser,
+  type Glance,
+  glance,
+  lineParserFor,
+} from '../../access_log/format_parser.ts';
 import { NO_FIT, type ParseOutcome } from '../../access_log/line_parser.ts';
 import { skipSpace } from '../../encoding/json_lines/grammar.ts';
 import type { Batch } from '../../pipeline/batch.ts';
@@ -29,19 +34,20 @@ export class AutoRows implements RowParser {
   }
 
   parse(batch: Batch, row: number, start: number, end: number): ParseOutcome {
-    switch (glance(batch.bytes, start, end)) {
-      case 'cri':
-        return this.#framed.cri(batch, row, start, end);
-      case 'ztunnel':
-        return this.#timed(batch, row, start, end);
-      default:
-        return this.#content(batch, row, start, end);
-    }
+    const family = glance(batch.bytes, start, end);
+    if (family === 'cri') return this.#framed.cri(batch, row, start, end);
+    if (family === 'ztunnel') return this.#timed(batch, row, start, end);
+    return this.#plain(family, batch, row, start, end);
+  }
+
+  /** What stands behind something that was in front of it. */
+  #content(batch: Batch, row: number, start: number, end: number): ParseOutcome {
+    return this.#plain(glance(batch.bytes, start, end), batch, row, start, end);
   }
 
   /** A line without anything in front of it. */
-  #content(batch: Batch, row: number, start: number, end: number): ParseOutcome {
-    switch (glance(batch.bytes, start, end)) {
+  #plain(family: Glance, batch: Batch, row: number, start: number, end: number): ParseOutcome {
+    switch (family) {
       case 'json':
         return this.#jsonLike(batch, row, start, end);
       case 'text':
