@@ -588,6 +588,28 @@ test("enrich says nothing about the outcome of what is no call: proxies' own mes
   expect(record).toEqual({ severity: undefined });
 });
 
+test('enrich puts ports as numbers beside the addresses, where there are any', () => {
+  const rows = [
+    { downstream_remote_address: '10.0.0.1:41474', downstream_local_address: '[fe80::1]:443' },
+    { downstream_remote_address: '10.0.0.1', downstream_local_address: 'fe80::1' },
+    { downstream_remote_address: '/run/a:1', downstream_local_address: 'envoy://inner/' },
+    { downstream_remote_address: '10.0.0.1:1', 'source.port': 7 },
+  ];
+  const ports = (config: object) => {
+    const batch = start(config).process(parsed(rows));
+    return rows.map((_, row) =>
+      ['source.port', 'destination.port'].map((name) => batch.value(batch.column(name), row)),
+    );
+  };
+  expect(ports({})).toEqual([
+    [41474, 443],
+    [undefined, undefined],
+    [undefined, undefined],
+    ['7', undefined],
+  ]);
+  expect(ports({ leave_out: ['ports'] })[0]).toEqual([undefined, undefined]);
+});
+
 test('enrich adds the wanted groups only', () => {
   expect(one(client, { add: ['direction'] })).toEqual({
     direction: 'outbound',

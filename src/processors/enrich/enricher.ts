@@ -11,6 +11,7 @@ import { ABSENT, CODE, type Column } from '../../pipeline/column.ts';
 import { callFields, fieldOrder, type Group, rowFields } from './fields.ts';
 import { OutcomeReader, type Severities } from './outcome.ts';
 import { inOrder, Output } from './outputs.ts';
+import { addPorts } from './ports.ts';
 
 export type EnricherOptions = Omit<CallOptions, 'names'> & {
   /** For records whose stream does not say it. */
@@ -91,6 +92,7 @@ export class Enricher {
     }
     this.#writeAnswers(batch);
     if (this.#severity !== undefined) batch.severity = this.#severity;
+    if (this.#options.wanted.has('ports')) addPorts(batch);
     inOrder(batch, this.#all);
     return batch;
   }

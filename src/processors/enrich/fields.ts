@@ -12,6 +12,7 @@ export const groups = [
   'source',
   'destination',
   'protocol',
+  'ports',
   'evidence',
   'explanation',
   'severity',
