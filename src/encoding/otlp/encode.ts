@@ -1,13 +1,13 @@
 // A batch as OTLP: ExportLogsServiceRequest in protobuf, written from the cells straight into bytes.
 
 import type { Batch } from '../../pipeline/batch.ts';
-import { ABSENT, BYTES, type Column, TEXT } from '../../pipeline/column.ts';
+import { ABSENT, BYTES, type Column, INT, TEXT } from '../../pipeline/column.ts';
 import { type Attributes, severityText } from '../../pipeline/record.ts';
 import { toWords, words } from '../../pipeline/time.ts';
 import { putKeyValue } from './any_value.ts';
 import { encodeOnce, putCell, putText } from './cell.ts';
 import { FieldsBody, FieldsWriter, type RowWriter } from './fields.ts';
-import { type Piece, ProtobufWriter, pieceOf, viewOf } from './writer.ts';
+import { ProtobufWriter, viewOf } from './writer.ts';
 
 const RESOURCE_LOGS = 0x0a;
 const RESOURCE = 0x0a;
@@ -56,7 +56,7 @@ export class OtlpEncoder {
   readonly #attributes: RowWriter | undefined;
   readonly #body: RowWriter | undefined;
   readonly #scope: Buffer;
-  readonly #severities: (Piece | undefined)[] = [];
+  readonly #severities: (Buffer | undefined)[] = [];
   #observedLow = 0;
   #observedHigh = 0;
 
@@ -137,7 +137,7 @@ export class OtlpEncoder {
       out.byte(TIME);
       out.fixed64(words.low, words.high);
     }
-    if (batch.severity !== undefined) this.#severity(out, batch.number(batch.severity, row));
+    if (batch.severity !== undefined) this.#severity(out, severityOf(batch, batch.severity, row));
     this.#putBody(out, batch, view, row);
     this.#attributes?.write(out, row);
     putId(out, TRACE_ID, 16, batch, batch.traceId, row);
@@ -162,22 +162,19 @@ export class OtlpEncoder {
     }
   }
 
-  #severity(out: ProtobufWriter, found: number): void {
-    const number = found | 0;
+  #severity(out: ProtobufWriter, number: number): void {
     if (number < 1 || number > 24) return;
-    let piece = this.#severities[number];
-    if (piece === undefined) {
-      piece = pieceOf(
-        encodeOnce((bytes) => {
-          bytes.byte(SEVERITY_NUMBER);
-          bytes.varint(number);
-          bytes.byte(SEVERITY_TEXT);
-          bytes.string(severityText(number));
-        }),
-      );
-      this.#severities[number] = piece;
+    let bytes = this.#severities[number];
+    if (bytes === undefined) {
+      bytes = encodeOnce((piece) => {
+        piece.byte(SEVERITY_NUMBER);
+        piece.varint(number);
+        piece.byte(SEVERITY_TEXT);
+        piece.string(severityText(number));
+      });
+      this.#severities[number] = bytes;
     }
-    out.piece(piece);
+    out.put(bytes);
   }
 
   #prepareTime(batch: Batch): void {
@@ -186,6 +183,13 @@ export class OtlpEncoder {
     this.#observedLow = words.low;
     this.#observedHigh = words.high;
   }
+}
+
+/** As a small integer, which needs no memory of its own; any other number is none. */
+function severityOf(batch: Batch, column: Column, row: number): number {
+  const kind = column.kind[row];
+  if (kind === INT) return column.b[row] === 0 ? column.a[row]! : 0;
+  return kind === ABSENT ? 0 : batch.number(column, row) | 0;
 }
 
 type Group = { readonly resource: number; readonly logs: number; readonly scope: number };

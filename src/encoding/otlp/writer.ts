@@ -85,9 +85,11 @@ export class ProtobufWriter {
   }
 
   put(piece: Uint8Array): void {
-    this.reserve(piece.length);
-    this.buffer.set(piece, this.at);
-    this.at += piece.length;
+    const count = piece.length;
+    this.reserve(count);
+    if (count > 16) this.buffer.set(piece, this.at);
+    else for (let i = 0; i < count; i++) this.buffer[this.at + i] = piece[i]!;
+    this.at += count;
   }
 
   piece({ length, view }: Piece): void {
