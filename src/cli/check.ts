@@ -25,6 +25,8 @@ async function check(files: string[]): Promise<number> {
   process.stderr.write(report);
   if (config === undefined) return exitConfig;
   process.stdout.write(summaryOf(config, files));
+  const { alsNotes } = await import('./als_notes.ts');
+  for (const note of alsNotes(config)) process.stdout.write(`  note: ${note}\n`);
   return 0;
 }
 

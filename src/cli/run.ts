@@ -31,12 +31,14 @@ async function run(files: string[], version: string): Promise<number> {
   const { config, report, files: watched } = read();
   write(report);
   if (config === undefined) return exitConfig;
-  // A hang-up while everything starts must not end the process; once it runs it means reload.
+  // A hang-up while everything starts must not end the process; once it runs it means reload. SIGTERM counts from here
+  // on: as the first process of a container nobody else would act on it.
   process.on('SIGHUP', () => undefined);
+  const stopping = stopSignals();
   try {
     const daemon = await Daemon.start({ config, catalogue, version, write });
     const tell = (): void => write(picture(daemon.describe(), { version, file: files.join(' ') }));
-    return await untilStopped(daemon, { config, read, watched, tell });
+    return await untilStopped(daemon, { config, read, watched, tell, stopping });
   } catch (error) {
     if (!(error instanceof StartError)) throw error;
     const reasons = error.reasons.map((reason) => `  ${reason}\n`).join('');
@@ -51,7 +53,30 @@ type Setting = {
   readonly watched: readonly string[];
   /** Called once everything is there, signals and control socket included. */
   readonly tell: () => void;
+  readonly stopping: StopSignals;
 };
+
+type StopSignals = {
+  /** Resolves with the first SIGTERM or SIGINT. */
+  readonly first: Promise<void>;
+  /** Aborts with the second. */
+  readonly second: AbortSignal;
+};
+
+function stopSignals(): StopSignals {
+  const hurry = new AbortController();
+  let signals = 0;
+  const first = new Promise<void>((stop) => {
+    const onSignal = (): void => {
+      signals++;
+      if (signals > 1) hurry.abort();
+      stop();
+    };
+    process.on('SIGTERM', onSignal);
+    process.on('SIGINT', onSignal);
+  });
+  return { first, second: hurry.signal };
+}
 
 /** Waits for SIGTERM, SIGINT or the end of all sources, then drains. A second signal ends at once. */
 async function untilStopped(daemon: Daemon, setting: Setting): Promise<number> {
@@ -62,17 +87,6 @@ async function untilStopped(daemon: Daemon, setting: Setting): Promise<number> {
     log: daemon.log,
     metrics: daemon.metrics,
   });
-  const hurry = new AbortController();
-  let signals = 0;
-  const signalled = new Promise<void>((stop) => {
-    const onSignal = (): void => {
-      signals++;
-      if (signals > 1) hurry.abort();
-      stop();
-    };
-    process.on('SIGTERM', onSignal);
-    process.on('SIGINT', onSignal);
-  });
   process.on('SIGHUP', () => {
     void daemon.reopen().then(() => reloader.reload('SIGHUP'));
   });
@@ -81,9 +95,9 @@ async function untilStopped(daemon: Daemon, setting: Setting): Promise<number> {
   if (watch) await reloader.watch(setting.watched, interval);
   const control = await openControl(daemon, reloader, setting.config);
   setting.tell();
-  await Promise.race([signalled, daemon.ended()]);
+  await Promise.race([setting.stopping.first, daemon.ended()]);
   reloader.stop();
-  const left = await daemon.stop(hurry.signal);
+  const left = await daemon.stop(setting.stopping.second);
   await control?.close();
   return left === 0 ? 0 : 1;
 }
