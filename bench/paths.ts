@@ -76,7 +76,7 @@ async function untilLines(path: string, records: number): Promise<void> {
 function fileTo(
   name: string,
   aim: number,
-  options: { lines: 'json' | 'text'; processors: string; names: string },
+  options: { lines: 'json' | 'text'; processors: string; names: string; disk?: boolean },
 ): Path {
   return {
     name,
@@ -85,10 +85,11 @@ function fileTo(
       const sink = await Sink.start(name.endsWith('tcp') ? 'tcp' : 'otlp');
       const exporter = name.endsWith('tcp')
         ? `  tcp: { endpoint: '127.0.0.1:${sink.port}', format: { type: original } }`
-        : `  otlp: { endpoint: '127.0.0.1:${sink.port}', compression: none, tls: { insecure: true } }`;
+        : `  otlp: { endpoint: '127.0.0.1:${sink.port}', compression: none, tls: { insecure: true }${options.disk ? ', queue: { type: disk, size: 1GiB }' : ''} }`;
       const show = logFile(inputs, inputs.lines[options.lines]);
+      const state = options.disk ? `  state_directory: '${inputs.folder}/state'\n` : '';
       return {
-        config: `${fileReceiver(inputs.folder)}${options.processors}exporters:\n${exporter}\n${pipeline('file', options.names, name.endsWith('tcp') ? 'tcp' : 'otlp')}`,
+        config: `${fileReceiver(inputs.folder)}${options.processors}exporters:\n${exporter}\n${pipeline('file', options.names, name.endsWith('tcp') ? 'tcp' : 'otlp')}${state}`,
         run: () => {
           show();
           return sink.until(inputs.records);
@@ -171,6 +172,13 @@ export const paths: readonly Path[] = [
     lines: 'json',
     processors: 'processors:\n  parse: { format: json }\n  enrich: { mesh: bench }\n',
     names: 'parse, enrich',
+  }),
+  // At most half of JSON.parse more than with a queue in memory.
+  fileTo('file_to_otlp_disk', 2.5, {
+    lines: 'json',
+    processors: 'processors:\n  parse: { format: json }\n  enrich: { mesh: bench }\n',
+    names: 'parse, enrich',
+    disk: true,
   }),
   fileToFile,
   tcpToFile,

@@ -138,4 +138,9 @@ export function enqueueFailures(context: Context): Counter {
   );
 }
 
+/** Batches that have this size go out alone: putting them together costs a copy, and saves the peer little. */
+export function enoughBytes({ min_size, max_size }: QueueSettings['batch']): number {
+  return Math.min(max_size, Math.max(min_size, 128 * 1024));
+}
+
 export const mebibytes = (count: number): string => (count / 1024 ** 2).toFixed(1);

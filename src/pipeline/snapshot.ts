@@ -1,7 +1,7 @@
 // A batch as bytes and back, for the disk queue: the table as it is, so that writing costs little more than a copy.
 //
 // Layout: u32 length of the head, head (v8-serialised: names, facts, dictionaries, held values), then for the selected
-// rows rowStart and rowEnd (i32 each), per column kind (u8), a and b (i32 each), padded to 4, then the source bytes.
+// rows rowStart and rowEnd (i32 each), per column a and b (i32 each), then per column kind (u8), then the source bytes.
 
 import { deserialize, serialize } from 'node:v8';
 import { Batch, type RowSource } from './batch.ts';
@@ -85,23 +85,20 @@ export function readSnapshot(buffer: Buffer, start: number, end: number): Batch 
     batch.resourceOf.set(head.resourceOf);
   }
   let at = tableStart;
-  const ints = (): Int32Array => {
-    const copy = new Uint8Array(rows * 4);
-    copy.set(buffer.subarray(at, at + rows * 4));
+  const into = (target: Int32Array): void => {
+    const bytes = new Uint8Array(target.buffer, target.byteOffset, rows * 4);
+    buffer.copy(bytes, 0, at, at + rows * 4);
     at += rows * 4;
-    return new Int32Array(copy.buffer);
   };
-  batch.rowStart.set(ints());
-  batch.rowEnd.set(ints());
+  into(batch.rowStart);
+  into(batch.rowEnd);
   for (let row = 0; row < rows; row++) batch.selection[row] = row;
   batch.rows = rows;
   batch.count = rows;
   const columns = names.map((name, index) => {
     const column = index < head.attributesEnd ? batch.addColumn(name) : batch.recordColumn(name);
-    column.a.set(ints());
-    column.b.set(ints());
-    column.kind.set(buffer.subarray(at, at + rows));
-    at += rows;
+    into(column.a);
+    into(column.b);
     const values = head.dictionaries[index];
     if (values !== undefined) {
       const dictionary = new Dictionary();
@@ -110,6 +107,10 @@ export function readSnapshot(buffer: Buffer, start: number, end: number): Batch 
     }
     return column;
   });
+  for (const column of columns) {
+    column.kind.set(buffer.subarray(at, at + rows));
+    at += rows;
+  }
   for (const field of recordFields) {
     const index = head.fields[field];
     if (index !== undefined) batch[field] = columns[index];
@@ -155,6 +156,8 @@ function writeTable(
   for (const column of columns) {
     ints(column.a);
     ints(column.b);
+  }
+  for (const column of columns) {
     if (whole) buffer.set(column.kind.subarray(0, rows.length), at);
     else for (let i = 0; i < rows.length; i++) buffer[at + i] = column.kind[rows[i]!]!;
     at += rows.length;

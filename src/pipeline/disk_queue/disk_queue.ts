@@ -10,7 +10,14 @@ import { errorChain, RefusedError } from '../errors.ts';
 import { faultPoint } from '../fault.ts';
 import { makeLastingFolder } from '../folder.ts';
 import { grouped } from '../merge.ts';
-import { mebibytes, type Queue, type QueueSettings, queueGauges, type Rest } from '../queue.ts';
+import {
+  enoughBytes,
+  mebibytes,
+  type Queue,
+  type QueueSettings,
+  queueGauges,
+  type Rest,
+} from '../queue.ts';
 import type { Sender } from '../sender.ts';
 import { FrameReader } from './frame_reader.ts';
 import { Intake } from './intake.ts';
@@ -299,7 +306,8 @@ export class DiskQueue implements Queue {
     };
     try {
       // The next one is taken to be as large as the last.
-      for (let bytes = 0, last = 0; bytes + last <= max_size; bytes += last) {
+      const enough = enoughBytes(this.#settings.batch);
+      for (let bytes = 0, last = 0; bytes < enough && bytes + last <= max_size; bytes += last) {
         const frame = await reader.next();
         if (frame === undefined) break;
         const { batch, records, segment } = frame;
