@@ -46,14 +46,16 @@ export class GrpcConnection {
 
   /** Takes new calls now. */
   get ready(): boolean {
-    return this.#session !== undefined;
+    const session = this.#session;
+    return session !== undefined && !session.closed && !session.destroyed;
   }
 
   /** A call on a connection that is ready. */
   async call(request: UnaryRequest): Promise<GrpcOutcome> {
-    if (this.#session === undefined) return untouched;
+    const session = this.#session;
+    if (session === undefined || !this.ready) return untouched;
     this.#calls++;
-    const outcome = await unary(this.#session, request);
+    const outcome = await unary(session, request);
     this.#calls--;
     if (this.#closed && this.#calls === 0) this.#socket?.destroy();
     return outcome;
@@ -64,7 +66,7 @@ export class GrpcConnection {
    * when the pause is over, so that a later call finds the connection made.
    */
   wanted(): Promise<void> {
-    if (this.#session !== undefined) return Promise.resolve();
+    if (this.ready) return Promise.resolve();
     if (this.#connecting !== undefined) return this.#connecting;
     const pauseMs = this.#retryAtMs - performance.now();
     if (pauseMs <= 0) return this.#attempt();
