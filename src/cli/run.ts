@@ -21,6 +21,10 @@ export function runCommand(program: Command, exit: (code: number) => void): void
 }
 
 async function run(files: string[], version: string): Promise<number> {
+  // A hang-up while everything starts must not end the process; once it runs it means reload. SIGTERM counts from here
+  // on: as the first process of a container nobody else would act on it.
+  process.on('SIGHUP', () => undefined);
+  const stopping = stopSignals();
   const [{ readConfig }, { catalogue }, { Daemon, StartError }] = await Promise.all([
     import('../config/load.ts'),
     import('../components.ts'),
@@ -31,10 +35,6 @@ async function run(files: string[], version: string): Promise<number> {
   const { config, report, files: watched } = read();
   write(report);
   if (config === undefined) return exitConfig;
-  // A hang-up while everything starts must not end the process; once it runs it means reload. SIGTERM counts from here
-  // on: as the first process of a container nobody else would act on it.
-  process.on('SIGHUP', () => undefined);
-  const stopping = stopSignals();
   try {
     const daemon = await Daemon.start({ config, catalogue, version, write });
     const tell = (): void => write(picture(daemon.describe(), { version, file: files.join(' ') }));
