@@ -41,8 +41,16 @@ export class DaemonProcess {
     const file = join(folder, 'config.yaml');
     writeFileSync(file, config);
     // BENCH_NODE_ARGS=--cpu-prof writes a profile of the daemon.
-    const extra = process.env['BENCH_NODE_ARGS']?.split(' ') ?? [];
-    const args = [...extra, join(root, 'dist/main.js'), 'run', '--config', file];
+    const extra = (process.env['BENCH_NODE_ARGS'] ?? '').split(' ').filter(Boolean);
+    // The flag of the image and of the command itself.
+    const args = [
+      '--max-semi-space-size=8',
+      ...extra,
+      join(root, 'dist/main.js'),
+      'run',
+      '--config',
+      file,
+    ];
     const child = spawn(process.execPath, args, { stdio: ['ignore', 'ignore', 'pipe'] });
     let said = '';
     await new Promise<void>((done, failed) => {
