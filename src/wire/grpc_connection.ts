@@ -24,6 +24,8 @@ export type GrpcKeepalive = {
 const firstPauseMs = 100;
 const longestPauseMs = 1000;
 const connectMsMax = 10_000;
+/** TCP's own probes find a peer that is gone while nothing is sent. */
+const tcpProbeMs = 60_000;
 const headerListBytesMax = 16 * 1024;
 
 export class GrpcConnection {
@@ -118,6 +120,7 @@ export class GrpcConnection {
       const socket = openSocket(address, this.#options.tls);
       this.#socket = socket;
       socket.setNoDelay(true);
+      socket.setKeepAlive(true, tcpProbeMs);
       const session = connectHttp2(`http://${addressText(address).replace(/^unix:.*/, 'unix')}`, {
         createConnection: () => socket,
         settings: { enablePush: false, maxHeaderListSize: headerListBytesMax },
