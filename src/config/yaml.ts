@@ -46,7 +46,7 @@ function reportSyntax(document: Document, source: Source, report: Report): boole
     // One slip makes a train of errors: the first of a line tells, and none that only says "lost".
     const lost = count > 0 && error.message.includes('in YAML stream');
     const [start, end] = error.pos;
-    if (start < lastLineEnd || lost || ++count > syntaxErrorsMax) continue;
+    if (start <= lastLineEnd || lost || ++count > syntaxErrorsMax) continue;
     const newline = source.text.indexOf('\n', start);
     lastLineEnd = newline < 0 ? source.text.length : newline;
     const opening = error.message.startsWith('Missing closing')
@@ -87,6 +87,10 @@ function syntaxMessage(
   }
   if (error.message.startsWith('Missing closing')) {
     return 'broken YAML: this quote is never closed';
+  }
+  const bracket = /^Flow .* end with a ([\]}])/.exec(error.message)?.[1];
+  if (bracket !== undefined) {
+    return `broken YAML: "${bracket}" is missing before this, or this is indented too little`;
   }
   const message =
     syntaxWords[error.code] ?? error.message.charAt(0).toLowerCase() + error.message.slice(1);
