@@ -31,6 +31,11 @@ export class BufferPool {
     return this.#free[shift]!.pop() ?? Buffer.allocUnsafeSlow(2 ** shift);
   }
 
+  /** Gives back the buffer that these bytes are a part of. */
+  giveWhole(part: Buffer): void {
+    this.give(Buffer.from(part.buffer as ArrayBuffer));
+  }
+
   /** Gives a buffer back. Nobody may read or write it afterwards. */
   give(buffer: Buffer): void {
     const shift = 31 - Math.clz32(buffer.length);

@@ -166,7 +166,9 @@ export class MemoryQueue implements Queue {
       const first = this.#items.at(0);
       if (first === undefined || this.#running >= concurrency || this.#abort.signal.aborted) break;
       const dueMs = first.sinceMs + batch.flush_timeout - this.#context.now();
-      if (!this.#stopping && this.#waitingBytes < batch.min_size && dueMs > 0) {
+      // While nothing is under way nothing is gained by waiting: a sender that waits for its answer gets it at once.
+      const gathers = this.#running > 0 && !this.#stopping;
+      if (gathers && this.#waitingBytes < batch.min_size && dueMs > 0) {
         this.#timer ??= setTimeout(() => {
           this.#timer = undefined;
           this.#schedule();

@@ -52,7 +52,9 @@ export const exporterSettings = {
         .strictObject({
           min_size: bytes()
             .prefault('128KiB')
-            .describe('Smaller batches wait for company, up to flush_timeout.'),
+            .describe(
+              'While an export is under way, smaller batches wait for company, up to flush_timeout.',
+            ),
           flush_timeout: duration()
             .prefault('100ms')
             .refine((ms) => ms > 0, {

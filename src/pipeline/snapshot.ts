@@ -5,7 +5,7 @@
 
 import { deserialize, serialize } from 'node:v8';
 import { Batch, type RowSource } from './batch.ts';
-import { slackBytes } from './buffers.ts';
+import { buffers, slackBytes } from './buffers.ts';
 import { CODE, type Column, Dictionary } from './column.ts';
 import type { AnyValue, Attributes } from './record.ts';
 
@@ -29,7 +29,10 @@ type Head = {
   readonly attributesEnd: number;
 };
 
-/** The selected rows as one buffer, after `headroom` bytes that are left to the caller and with slack at the end. */
+/**
+ * The selected rows as one buffer of the pool, after `headroom` bytes that are left to the caller and with slack at the
+ * end.
+ */
 export function writeSnapshot(batch: Batch, headroom = 0): { buffer: Buffer; end: number } {
   const columns = [...batch.columns];
   const fields: Partial<Record<RecordField, number>> = {};
@@ -57,7 +60,7 @@ export function writeSnapshot(batch: Batch, headroom = 0): { buffer: Buffer; end
   } satisfies Head);
   const table = 4 + head.length + rows * 8 + columns.length * rows * 9;
   const end = headroom + align(table) + batch.length;
-  const buffer = Buffer.allocUnsafeSlow(end + slackBytes);
+  const buffer = buffers.take(end);
   buffer.writeUInt32LE(head.length, headroom);
   head.copy(buffer, headroom + 4);
   writeTable(buffer, headroom + 4 + head.length, batch, columns, chosen);

@@ -19,7 +19,7 @@ import {
   type Rest,
 } from '../queue.ts';
 import type { Sender } from '../sender.ts';
-import { FrameReader } from './frame_reader.ts';
+import { FrameReader, recycle } from './frame_reader.ts';
 import { Intake } from './intake.ts';
 import { lockFolder } from './lock.ts';
 import { Segments } from './segments.ts';
@@ -338,6 +338,7 @@ export class DiskQueue implements Queue {
     try {
       for (const batch of whole) await this.#sender.send(batch, group.abort.signal);
       for (const batch of made) batch.release();
+      recycle(group.batches.splice(0));
       group.state = 'done';
     } catch {
       // The sender gives up only when it is told to: the process stops, or the oldest file is dropped.

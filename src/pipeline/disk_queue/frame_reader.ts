@@ -2,7 +2,7 @@
 
 import type { Counter } from '../../telemetry/metrics.ts';
 import type { Batch } from '../batch.ts';
-import { slackBytes } from '../buffers.ts';
+import { buffers, slackBytes } from '../buffers.ts';
 import type { Context } from '../component.ts';
 import { errorChain } from '../errors.ts';
 import { readSnapshot } from '../snapshot.ts';
@@ -15,6 +15,7 @@ import type { Position } from './state.ts';
 const recentBytesMax = 8 << 20;
 
 export type QueuedFrame = {
+  /** Its bytes are a part of a buffer of the pool. */
   readonly batch: Batch;
   readonly records: number;
   readonly segment: number;
@@ -47,7 +48,10 @@ export class FrameReader {
 
   remember(committed: Committed): void {
     const { frame, at } = committed;
-    if (this.#recentBytes + frame.length > recentBytesMax) return;
+    if (this.#recentBytes + frame.length > recentBytesMax) {
+      buffers.giveWhole(frame);
+      return;
+    }
     this.#recent.set(`${at.segment}:${at.offset}`, committed);
     this.#recentBytes += frame.length;
   }
@@ -59,6 +63,7 @@ export class FrameReader {
       if (at.segment >= position.segment) continue;
       this.#recent.delete(key);
       this.#recentBytes -= frame.length;
+      buffers.giveWhole(frame);
     }
   }
 
@@ -110,6 +115,15 @@ export class FrameReader {
     this.#damaged.add(bytes);
     if (records > 0) drop('queue_damaged', records);
     log.error(`${bytes} damaged bytes of the disk queue were skipped`);
+  }
+}
+
+/** Ends the use of batches that were read and are delivered. */
+export function recycle(batches: readonly Batch[]): void {
+  for (const batch of batches) {
+    const { bytes } = batch;
+    batch.release();
+    buffers.giveWhole(bytes);
   }
 }
 

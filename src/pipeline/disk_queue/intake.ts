@@ -12,7 +12,7 @@ import type { Segments } from './segments.ts';
 import type { Position } from './state.ts';
 
 /** Bytes that one commit takes together at the most. */
-const commitBytesMax = 8 << 20;
+const commitBytesMax = 2 << 20;
 const retryAfterMs = 500;
 /** How often a full queue looks whether there is room again, if nobody tells it. */
 const lookAgainMs = 100;

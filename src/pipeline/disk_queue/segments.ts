@@ -4,13 +4,15 @@ import { closeSync, openSync, readSync } from 'node:fs';
 import { type FileHandle, open, readdir, stat, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
-import { slackBytes } from '../buffers.ts';
+import { buffers, slackBytes } from '../buffers.ts';
 import { faultPoint } from '../fault.ts';
 import { syncFolder } from '../folder.ts';
 import { type FrameHeader, headerBytes, nextHeader, readHeader } from './frame.ts';
 import type { Position } from './state.ts';
 
 const countingMs = 500;
+/** Shorter reads are not worth a buffer of the pool. */
+const pooledFrom = 16 * 1024;
 
 const nameOf = (segment: number): string => `${String(segment).padStart(16, '0')}.seg`;
 
@@ -296,7 +298,8 @@ async function writeAll(
 
 /** `length` bytes at `offset`, with slack behind them; fewer when the file ends before. */
 async function readExactly(file: FileHandle, offset: number, length: number): Promise<Buffer> {
-  const buffer = Buffer.allocUnsafeSlow(length + slackBytes);
+  const buffer =
+    length < pooledFrom ? Buffer.allocUnsafeSlow(length + slackBytes) : buffers.take(length);
   let got = 0;
   while (got < length) {
     const { bytesRead } = await file.read(buffer, got, length - got, offset + got);
