@@ -10,16 +10,10 @@ import { errorChain, RefusedError } from '../errors.ts';
 import { faultPoint } from '../fault.ts';
 import { makeLastingFolder } from '../folder.ts';
 import { grouped } from '../merge.ts';
-import {
-  enoughBytes,
-  mebibytes,
-  type Queue,
-  type QueueSettings,
-  queueGauges,
-  type Rest,
-} from '../queue.ts';
+import { mebibytes, type Queue, type QueueSettings, queueGauges, type Rest } from '../queue.ts';
 import type { Sender } from '../sender.ts';
 import { FrameReader, recycle } from './frame_reader.ts';
+import { type Group, readGroup } from './group.ts';
 import { Intake } from './intake.ts';
 import { lockFolder } from './lock.ts';
 import { Segments } from './segments.ts';
@@ -31,19 +25,6 @@ const segmentBytesMax = 64 << 20;
 const retryAfterMs = 500;
 /** An export that does not end when it is told to is left behind after this long. */
 const lettingGoMs = 500;
-
-/** Frames that go out as one export; `end` is the position after them. */
-type Group = {
-  readonly batches: Batch[];
-  /** Where its first frame is. */
-  segment: number;
-  readonly abort: AbortController;
-  records: number;
-  sinceMs: number;
-  end: Position;
-  /** kept: the process stops, the frames stay on disk. */
-  state: 'sending' | 'done' | 'kept';
-};
 
 /** What an open queue has. */
 type Parts = {
@@ -286,7 +267,7 @@ export class DiskQueue implements Queue {
 
   /** The frames that go out next; undefined: none, or too few yet. */
   async #nextGroup(reader: FrameReader): Promise<Group | undefined> {
-    const { min_size, max_size, flush_timeout } = this.#settings.batch;
+    const { min_size, flush_timeout } = this.#settings.batch;
     const { now } = this.#context;
     const waiting = reader.unreadBytes;
     const waitedMs = now() - this.#unreadSinceMs;
@@ -295,34 +276,9 @@ export class DiskQueue implements Queue {
       this.#later(Math.max(1, flush_timeout - waitedMs));
       return undefined;
     }
-    const group: Group = {
-      batches: [],
-      segment: reader.position.segment,
-      abort: new AbortController(),
-      records: 0,
-      sinceMs: now(),
-      end: reader.position,
-      state: 'sending',
-    };
-    try {
-      // The next one is taken to be as large as the last.
-      const enough = enoughBytes(this.#settings.batch);
-      for (let bytes = 0, last = 0; bytes < enough && bytes + last <= max_size; bytes += last) {
-        const frame = await reader.next();
-        if (frame === undefined) break;
-        const { batch, records, segment } = frame;
-        if (group.batches.length === 0) group.segment = segment;
-        group.batches.push(batch);
-        group.records += records;
-        group.end = reader.position;
-        group.sinceMs = Math.min(group.sinceMs, batch.observedMs || group.sinceMs);
-        last = Math.max(1, batch.length);
-      }
-    } catch (error) {
-      // What was read before goes out first; the same place is read again afterwards.
-      if (group.batches.length === 0) throw error;
-      this.#later(retryAfterMs);
-    }
+    const group = await readGroup(reader, this.#settings.batch, now());
+    // What was read before a failure goes out first; the same place is read again afterwards.
+    if (group.failed) this.#later(retryAfterMs);
     this.#unreadSinceMs = reader.unreadBytes === 0 ? Number.POSITIVE_INFINITY : now();
     if (group.batches.length > 0) return group;
     // Nothing but damage: it need not be looked at again.
