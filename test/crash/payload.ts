@@ -20,6 +20,17 @@ export function idOf(text: string): Id | undefined {
   return text === payload(id) ? id : undefined;
 }
 
+/** The text of ours in whatever carries it: itself, or a value somewhere in a record. */
+export function textIn(carrier: unknown): string | undefined {
+  if (typeof carrier === 'string') return /^[a-z]+-\d+ /.test(carrier) ? carrier : undefined;
+  if (typeof carrier !== 'object' || carrier === null) return undefined;
+  for (const value of Object.values(carrier)) {
+    const text = textIn(value);
+    if (text !== undefined) return text;
+  }
+  return undefined;
+}
+
 /** Hex digits that follow from the seed (mulberry32). */
 function filling(seed: number, length: number): string {
   let text = '';

@@ -4,6 +4,8 @@ import { appendFileSync, mkdirSync, renameSync, statSync } from 'node:fs';
 import { request as httpRequest } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
+import * as grpc from '@grpc/grpc-js';
+import { StreamAccessLogsMessage, StreamAccessLogsResponse, streamPath } from '../support/als.ts';
 import type { Oracle } from './oracle.ts';
 import { type Id, payload } from './payload.ts';
 
@@ -144,6 +146,65 @@ export function tcpProducer(
       clearInterval(timer);
       socket?.destroy();
     },
+    fresh: write,
+  };
+}
+
+/** A proxy's access log stream. The protocol acknowledges nothing, so nothing is owed. The path of a request is the text. */
+export function alsProducer(
+  oracle: Oracle,
+  options: { port: number; stream: string; perTick: number },
+): Producer {
+  const { port, stream, perTick } = options;
+  const client = new grpc.Client(`127.0.0.1:${port}`, grpc.credentials.createInsecure(), {
+    'grpc.use_local_subchannel_pool': 1,
+    'grpc.max_reconnect_backoff_ms': 100,
+    'grpc.initial_reconnect_backoff_ms': 50,
+  });
+  let number = 0;
+  let call: grpc.ClientWritableStream<object> | undefined;
+  const open = (): grpc.ClientWritableStream<object> => {
+    const opened = client.makeClientStreamRequest<object, unknown>(
+      streamPath('v3'),
+      (message) =>
+        Buffer.from(
+          StreamAccessLogsMessage.encode(StreamAccessLogsMessage.fromObject(message)).finish(),
+        ),
+      (bytes) => StreamAccessLogsResponse.decode(bytes),
+      () => {
+        if (call === opened) call = undefined;
+      },
+    );
+    opened.on('error', () => undefined);
+    const identifier = { node: { id: 'sidecar~10.0.0.1~a.b~b', cluster: 'a' }, logName: 'crash' };
+    opened.write({ identifier });
+    return opened;
+  };
+  const write = (): Id => {
+    const id = { stream, number: number++ };
+    oracle.issue(id);
+    const logEntry = [
+      { request: { path: payload(id) }, response: { responseCode: { value: 200 } } },
+    ];
+    call?.write({ httpLogs: { logEntry } });
+    return id;
+  };
+  const timer = setInterval(() => {
+    call ??= open();
+    if (call.writableNeedDrain) return;
+    for (let i = 0; i < perTick; i++) write();
+  }, everyMs);
+  const end = (): void => {
+    clearInterval(timer);
+    call?.cancel();
+    client.close();
+  };
+  return {
+    stop: async () => {
+      clearInterval(timer);
+      call?.end();
+    },
+    abort: end,
     fresh: write,
   };
 }

@@ -8,7 +8,13 @@ import { type FaultProxy, faultProxy } from '../support/fault_proxy.ts';
 import { listening } from '../support/sockets.ts';
 import { DaemonProcess } from './daemon_process.ts';
 import { Oracle, type Report } from './oracle.ts';
-import { fileProducer, otlpProducer, type Producer, tcpProducer } from './producers.ts';
+import {
+  alsProducer,
+  fileProducer,
+  otlpProducer,
+  type Producer,
+  tcpProducer,
+} from './producers.ts';
 import { lineSink, otlpSink, type Sink } from './sinks.ts';
 
 export type Kind = {
@@ -16,7 +22,10 @@ export type Kind = {
   readonly sink: 'otlp' | 'lines';
 };
 
-type Ports = { readonly otlp: number; readonly tcp: number };
+type Ports = { readonly otlp: number; readonly tcp: number; readonly als: number };
+
+/** Protocols without acknowledgement: what was on its way when the process was killed is owed by nobody. */
+const unanswered = ['tcp', 'als'];
 
 export class Scenario {
   readonly oracle: Oracle;
@@ -48,6 +57,7 @@ export class Scenario {
       }),
       otlpProducer(oracle, { port: parts.ports.otlp, stream: 'otlp', perRequest: 10 }),
       tcpProducer(oracle, { port: parts.ports.tcp, stream: 'tcp', perTick: 3 }),
+      alsProducer(oracle, { port: parts.ports.als, stream: 'als', perTick: 3 }),
     ];
   }
 
@@ -55,7 +65,7 @@ export class Scenario {
     const oracle = new Oracle();
     const sink = kind.sink === 'otlp' ? await otlpSink(oracle) : await lineSink(oracle);
     const proxy = await faultProxy(sink.port);
-    const ports = { otlp: await freePort(), tcp: await freePort() };
+    const ports = { otlp: await freePort(), tcp: await freePort(), als: await freePort() };
     return new Scenario(kind, { sink, oracle, proxy, ports });
   }
 
@@ -98,14 +108,13 @@ export class Scenario {
     const fresh = this.#producers.map((producer) => producer.fresh());
     await Promise.all(this.#producers.map((producer) => producer.stop()));
     const endMs = performance.now() + timeoutMs;
-    // What came over plain TCP is owed by nobody: it may have been on its way when the process was killed.
     const arrived = (): boolean =>
       this.oracle.report().missing === 0 &&
-      fresh.every((id) => id.stream === 'tcp' || this.oracle.has(id));
+      fresh.every((id) => unanswered.includes(id.stream) || this.oracle.has(id));
     while (!arrived() && performance.now() < endMs) {
       await new Promise((done) => setTimeout(done, 50));
     }
-    const lost = fresh.filter((id) => id.stream !== 'tcp' && !this.oracle.has(id));
+    const lost = fresh.filter((id) => !unanswered.includes(id.stream) && !this.oracle.has(id));
     daemon.signal('SIGTERM');
     const how = await daemon.ended;
     this.#look(daemon);
@@ -137,6 +146,7 @@ receivers:
   file: { include: ['logs/*.log*'], start_at: beginning, poll_interval: 20ms }
   otlp: { http: { endpoint: '127.0.0.1:${this.#ports.otlp}' } }
   tcp: { endpoint: '127.0.0.1:${this.#ports.tcp}', line_bytes_max: 1MiB }
+  envoy_als: { endpoint: '127.0.0.1:${this.#ports.als}' }
 exporters:
   ${exporter},
     timeout: 500ms,
@@ -147,7 +157,7 @@ service:
   state_directory: state
   grace_period: 5s
   pipelines:
-    logs: { receivers: [file, otlp, tcp], exporters: [${sink === 'otlp' ? 'otlp' : 'tcp'}] }
+    logs: { receivers: [file, otlp, tcp, envoy_als], exporters: [${sink === 'otlp' ? 'otlp' : 'tcp'}] }
 `;
   }
 }

@@ -5,6 +5,7 @@ import * as grpc from '@grpc/grpc-js';
 import { exportPath, oracleResponse, seenRecords } from '../support/otlp.ts';
 import { listening } from '../support/sockets.ts';
 import type { Oracle } from './oracle.ts';
+import { textIn } from './payload.ts';
 
 /**
  * ok: takes and answers. refuse: says that it is unavailable. busy: asks to come back later. hang: never answers and keeps
@@ -47,7 +48,9 @@ export async function otlpSink(oracle: Oracle): Promise<Sink> {
         done({ code, details: `the sink is in the mood to ${sink.mood}`, metadata });
         return;
       }
-      for (const { body } of seenRecords(Buffer.from(call.request))) oracle.deliver(String(body));
+      for (const { body, attributes } of seenRecords(Buffer.from(call.request))) {
+        oracle.deliver(textIn(body) ?? textIn(attributes) ?? String(body));
+      }
       const answer = (): void => done(null, oracleResponse());
       if (sink.mood === 'late') setTimeout(answer, lateMs);
       else answer();
@@ -91,7 +94,10 @@ export async function lineSink(oracle: Oracle): Promise<Sink> {
       if (end < 0) return void rest.push(chunk);
       const text = Buffer.concat([...rest, chunk.subarray(0, end)]).toString();
       rest = [chunk.subarray(end + 1)];
-      for (const line of text.split('\n')) oracle.deliver(line);
+      for (const line of text.split('\n')) {
+        // What never was a line comes as JSON.
+        oracle.deliver((line.startsWith('{') ? textIn(JSON.parse(line)) : undefined) ?? line);
+      }
     });
   });
   sink.port = await listening(server);
