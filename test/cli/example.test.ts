@@ -33,6 +33,7 @@ test('shows who called whom and what failed, and stops cleanly', async () => {
     child!.stdout!.on('data', (chunk: Buffer) => {
       out += chunk.toString();
       if (!/ -> .*\b(404|503|504)\b/.test(out) || !/^ {10,}\S/m.test(out)) return;
+      if (said === '') return;
       clearTimeout(timer);
       done();
     });
