@@ -84,7 +84,7 @@ function fileTo(
     async prepare(inputs) {
       const sink = await Sink.start(name.endsWith('tcp') ? 'tcp' : 'otlp');
       const exporter = name.endsWith('tcp')
-        ? `  tcp: { endpoint: '127.0.0.1:${sink.port}', format: { type: original } }`
+        ? `  tcp: { endpoint: '127.0.0.1:${sink.port}', format: original }`
         : `  otlp: { endpoint: '127.0.0.1:${sink.port}', compression: none, tls: { insecure: true }${options.disk ? ', queue: { type: disk, size: 1GiB }' : ''} }`;
       const show = logFile(inputs, inputs.lines[options.lines]);
       const state = options.disk ? `  state_directory: '${inputs.folder}/state'\n` : '';
