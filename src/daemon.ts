@@ -224,10 +224,10 @@ export class Daemon {
     const deadline = hurry === undefined ? grace : AbortSignal.any([grace, hurry]);
     const { left, persisted } = await this.#halt(deadline);
     if (persisted > 0) this.log.info(`${persisted} records stay in disk queues for the next start`);
-    if (left === 0) this.log.info('stopped, nothing was lost');
+    if (left === 0) this.log.info('stopped, nothing was left');
     else {
       this.log.error(
-        `stopped with ${left} records undelivered after the grace period; files and peers that were not acknowledged still hold them`,
+        `stopped with ${left} records undelivered after the grace period; sources that were not acknowledged (files, OTLP clients) still hold theirs`,
       );
     }
     await this.#selfLog.close();

@@ -62,7 +62,7 @@ test('daemon runs a pipeline, answers on its admin port, and stops without a res
   expect((await fetch((admin ?? '').replace('metrics', 'readyz'))).status).toBe(200);
   expect(await daemon.stop()).toBe(0);
   expect(linesOf('out.jsonl')).toBe(daemon.status().exporters[0]?.sent);
-  expect(said.join('')).toContain('stopped, nothing was lost');
+  expect(said.join('')).toContain('stopped, nothing was left');
 });
 
 test('daemon names every port that is taken, and nothing is started', async () => {

@@ -2,17 +2,16 @@
 // sources wait when the peer is away. With drop_oldest and drop_newest it keeps a copy and acknowledges at once: an
 // exporter that may lose records never holds up those that may not.
 
-import type { Counter } from '../telemetry/metrics.ts';
 import type { Batch } from './batch.ts';
 import type { Context } from './component.ts';
 import { RefusedError } from './errors.ts';
 import { Fifo } from './fifo.ts';
 import { grouped, mergeBatches } from './merge.ts';
 import {
-  enqueueFailures,
   mebibytes,
   type Queue,
   type QueueSettings,
+  queueDrops,
   queueGauges,
   type Rest,
 } from './queue.ts';
@@ -36,7 +35,7 @@ export class MemoryQueue implements Queue {
   readonly #sender: Sender;
   readonly #context: Context;
   readonly #abort = new AbortController();
-  readonly #enqueueFailed: Counter;
+  readonly #dropped: (records: number) => void;
   readonly #items = new Fifo<Item>();
   /** Puts that found the queue full: they wait outside, and so do their sources. */
   readonly #outside = new Fifo<Item>();
@@ -56,7 +55,7 @@ export class MemoryQueue implements Queue {
     this.#context = context;
     sender.waiting = () =>
       `0 lost, queue ${mebibytes(this.#queuedBytes)} of ${mebibytes(settings.size)} MiB`;
-    this.#enqueueFailed = enqueueFailures(context);
+    this.#dropped = queueDrops(context, settings);
   }
 
   async start(): Promise<void> {}
@@ -138,11 +137,6 @@ export class MemoryQueue implements Queue {
     const sinceMs = context.now();
     const copy = mergeBatches([batch]);
     this.#enqueue({ batch: copy, size, sinceMs, budgetBytes, resolve: nothing, reject: nothing });
-  }
-
-  #dropped(records: number): void {
-    this.#enqueueFailed.add(records);
-    this.#context.drop('queue_full', records);
   }
 
   /** The queue no longer has this item. */

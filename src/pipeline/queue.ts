@@ -3,7 +3,6 @@
 
 import { z } from 'zod';
 import { bytes, duration } from '../config/fields.ts';
-import type { Counter } from '../telemetry/metrics.ts';
 import type { Batch } from './batch.ts';
 import type { Context } from './component.ts';
 
@@ -131,13 +130,31 @@ export function queueGauges(
   };
 }
 
-/** The counter of what was not taken in. */
-export function enqueueFailures(context: Context): Counter {
-  return context.metrics.counter(
+/** Without a drop for this long the next one is said again. */
+const dropsQuietMs = 60_000;
+
+/** Counts the records that a full queue gives up, and says so once when it begins. */
+export function queueDrops(
+  context: Context,
+  { when_full }: QueueSettings,
+): (records: number) => void {
+  const failed = context.metrics.counter(
     'otelcol_exporter_enqueue_failed_log_records_total',
     'Records that found the queue full and were dropped, as when_full says.',
     { exporter: context.id },
   );
+  let lastMs = Number.NEGATIVE_INFINITY;
+  return (records) => {
+    failed.add(records);
+    context.drop('queue_full', records);
+    const nowMs = context.now();
+    if (nowMs - lastMs > dropsQuietMs) {
+      context.log.error(
+        `queue is full: records are dropped, as when_full: ${when_full} says, and counted in meshlog_dropped_records_total`,
+      );
+    }
+    lastMs = nowMs;
+  };
 }
 
 /** Batches that have this size go out alone: putting them together costs a copy, and saves the peer little. */

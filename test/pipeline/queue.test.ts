@@ -160,6 +160,8 @@ for (const [when_full, delivered, dropped] of [
         exporter: 'sink',
       }),
     ).toBe(dropped);
+    const said = context.logged.filter((line) => line.startsWith('error: queue is full'));
+    expect(said).toHaveLength(dropped > 0 ? 1 : 0);
   });
 }
 

@@ -5,7 +5,7 @@ import type { Batch } from '../batch.ts';
 import type { Context } from '../component.ts';
 import { errorChain, RefusedError } from '../errors.ts';
 import { Fifo } from '../fifo.ts';
-import { enqueueFailures, type QueueSettings } from '../queue.ts';
+import { type QueueSettings, queueDrops } from '../queue.ts';
 import { writeSnapshot } from '../snapshot.ts';
 import { headerBytes, sealFrame } from './frame.ts';
 import type { Segments } from './segments.ts';
@@ -50,7 +50,8 @@ export type IntakeOptions = {
 
 export class Intake {
   readonly #options: IntakeOptions;
-  readonly #enqueueFailed: Counter;
+  /** Counts records that a full queue turned away. */
+  readonly dropped: (records: number) => void;
   readonly #commits: Counter;
   readonly #puts = new Fifo<Put>();
   #running: Promise<void> | undefined;
@@ -61,7 +62,7 @@ export class Intake {
   constructor(options: IntakeOptions) {
     const { context } = options;
     this.#options = options;
-    this.#enqueueFailed = enqueueFailures(context);
+    this.dropped = queueDrops(context, options.settings);
     this.#commits = context.metrics.counter(
       'meshlog_queue_commits_total',
       'Times that the disk queue was forced to disk.',
@@ -100,12 +101,6 @@ export class Intake {
       put.reject(new RefusedError('stopped before it was on disk', { retryable: true }));
     }
     return rest.reduce((sum, put) => sum + put.records, 0);
-  }
-
-  /** Counts records that a full queue turned away. */
-  dropped(records: number): void {
-    this.#enqueueFailed.add(records);
-    this.#options.context.drop('queue_full', records);
   }
 
   async #run(): Promise<void> {
