@@ -3,6 +3,7 @@
 import { z } from 'zod';
 import { bytes, duration, endpoint, tlsServer } from '../../config/fields.ts';
 import { type Context, type Deliver, type Receiver, receiver } from '../../pipeline/component.ts';
+import { refusals } from '../../pipeline/refusals.ts';
 import { addressText, plainTextWarning } from '../../wire/address.ts';
 import type { CertificateSource } from '../../wire/certificates.ts';
 import { healthMethod, healthPath } from '../../wire/grpc_health.ts';
@@ -187,24 +188,4 @@ class EnvoyAls implements Receiver {
     const who = count === 0 ? 'waiting' : `${count} stream${count === 1 ? '' : 's'}`;
     return `${address}${this.#settings.tls === undefined ? '' : ' (tls)'}  ${who}`;
   }
-}
-
-/** Refused identities that are named in the log, each once. */
-const namedMax = 20;
-
-/** Counts connections that are closed at once, and names strangers. */
-function refusals(context: Context): (reason: string, peer?: string) => void {
-  const named = new Set<string>();
-  return (reason, peer) => {
-    context.metrics
-      .counter(
-        'meshlog_receiver_connections_refused_total',
-        'Connections closed at once: too many, a failed TLS handshake, or an identity not allowed.',
-        { receiver: context.id, reason },
-      )
-      .add(1);
-    if (peer === undefined || named.has(peer) || named.size >= namedMax) return;
-    named.add(peer);
-    context.log.warn(`refuses ${peer}: not in allowed_spiffe_ids`);
-  };
 }

@@ -2,6 +2,7 @@
 
 import { putPartialSuccess, putStatus } from '../../encoding/otlp/response.ts';
 import { buffers } from '../../pipeline/buffers.ts';
+import { refusals } from '../../pipeline/refusals.ts';
 import { addressText } from '../../wire/address.ts';
 import {
   type GrpcHandler,
@@ -18,7 +19,6 @@ import {
   type ListenerParts,
   type LoadedTls,
   loadTls,
-  refusals,
   stopGraceMs,
   warnOfPlainText,
 } from './listener.ts';

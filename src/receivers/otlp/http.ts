@@ -4,6 +4,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { createServer as createTlsServer } from 'node:https';
 import type { TLSSocket } from 'node:tls';
 import { putPartialSuccess, putStatus } from '../../encoding/otlp/response.ts';
+import { refusals } from '../../pipeline/refusals.ts';
 import { addressText } from '../../wire/address.ts';
 import { grpcCode } from '../../wire/grpc_call.ts';
 import { boundAddress, listen, stopListening } from '../../wire/listen.ts';
@@ -16,7 +17,6 @@ import {
   type ListenerParts,
   type LoadedTls,
   loadTls,
-  refusals,
   stopGraceMs,
   warnOfPlainText,
 } from './listener.ts';

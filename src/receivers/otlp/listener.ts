@@ -18,9 +18,6 @@ export type LoadedTls = { readonly settings: ServerTls; readonly certificates: C
 /** Requests under way may take so long once the receiver stops. */
 export const stopGraceMs = 10_000;
 
-/** Refused identities that are named in the log, each once. */
-const namedMax = 20;
-
 export async function loadTls(
   tls: ServerTls | undefined,
   { baseDirectory, log }: Context,
@@ -32,23 +29,4 @@ export async function loadTls(
 export function warnOfPlainText(address: Address, hasTls: boolean, context: Context): void {
   const warning = plainTextWarning(address, hasTls);
   if (warning !== undefined) context.log.warn(warning);
-}
-
-/** Counts connections that are closed at once, and names strangers, each once. */
-export function refusals(
-  context: Context,
-): (reason: 'limit' | 'tls' | 'identity' | 'protocol', peer?: string) => void {
-  const named = new Set<string>();
-  return (reason, peer) => {
-    context.metrics
-      .counter(
-        'meshlog_receiver_connections_refused_total',
-        'Connections closed at once: too many, a failed TLS handshake, or an identity not allowed.',
-        { receiver: context.id, reason },
-      )
-      .add(1);
-    if (peer === undefined || named.has(peer) || named.size >= namedMax) return;
-    named.add(peer);
-    context.log.warn(`refuses ${peer}: not in allowed_spiffe_ids`);
-  };
 }
