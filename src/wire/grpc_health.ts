@@ -1,18 +1,156 @@
-// grpc.health.v1: whether a server takes requests. Which service is asked for does not matter.
+// grpc.health.v1: whether a server takes requests, for platforms that ask (Check) and for clients that want to be told
+// (Watch). https://github.com/grpc/grpc/blob/master/doc/health-checking.md
 
-import type { GrpcMethod } from './grpc_call.ts';
+import type { ServerHttp2Stream } from 'node:http2';
+import {
+  type GrpcHandler,
+  type GrpcMethod,
+  type GrpcReply,
+  type GrpcStatus,
+  grpcCode,
+} from './grpc_call.ts';
 
-export const healthPath = '/grpc.health.v1.Health/Check';
+const prefix = '/grpc.health.v1.Health/';
 
 const SERVING = 1;
 const NOT_SERVING = 2;
+const SERVICE_UNKNOWN = 3;
 
-export function healthMethod(isServing: () => boolean): GrpcMethod {
-  return {
-    streaming: false,
-    open: () => ({
-      message: () => undefined,
-      end: () => ({ message: Buffer.from([0x08, isServing() ? SERVING : NOT_SERVING]) }),
-    }),
-  };
+/** Watches are open for as long as their peers like: further ones are refused. */
+const watchesMax = 100;
+const sweepMs = 250;
+
+const tooMany: GrpcStatus = {
+  code: grpcCode.RESOURCE_EXHAUSTED,
+  details: `there are ${watchesMax} watches already`,
+};
+
+/** Whether a path belongs to the health service: probes of a platform carry no credentials. */
+export const isHealthPath = (path: unknown): boolean => String(path).startsWith(prefix);
+
+/** The health of one server. `leave` before the server stops: open watches would hold it up. */
+export class Health {
+  readonly methods: readonly (readonly [path: string, method: GrpcMethod])[];
+  /** The empty name is the server as a whole. */
+  readonly #services = new Set(['']);
+  readonly #watches = new Set<Watch>();
+  #isServing = true;
+  #sweep: NodeJS.Timeout | undefined;
+
+  /** `paths`: of the server's other methods, whose services can be asked for. */
+  constructor(paths: readonly string[]) {
+    for (const path of paths) this.#services.add(path.split('/')[1] ?? '');
+    this.methods = [
+      [`${prefix}Check`, { streaming: false, open: () => new Check(this) }],
+      [`${prefix}Watch`, { streaming: false, open: ({ stream }) => new Watch(this, stream) }],
+    ];
+  }
+
+  /** From now on nothing is served; whoever watches is told, and let go. */
+  leave(): void {
+    this.#isServing = false;
+    for (const watch of this.#watches) watch.leave(this.statusOf(watch.service));
+  }
+
+  /** @internal */ statusOf(service: string): number {
+    if (!this.#services.has(service)) return SERVICE_UNKNOWN;
+    return this.#isServing ? SERVING : NOT_SERVING;
+  }
+
+  /** @internal False: there are too many. */
+  opened(watch: Watch): boolean {
+    if (this.#watches.size >= watchesMax) return false;
+    this.#watches.add(watch);
+    this.#sweep ??= setInterval(() => {
+      for (const open of this.#watches) if (open.isLeaving) open.leave();
+    }, sweepMs).unref();
+    return true;
+  }
+
+  /** @internal */ closed(watch: Watch): void {
+    this.#watches.delete(watch);
+    if (this.#watches.size > 0) return;
+    clearInterval(this.#sweep);
+    this.#sweep = undefined;
+  }
 }
+
+class Check implements GrpcHandler {
+  readonly #health: Health;
+  #service = '';
+
+  constructor(health: Health) {
+    this.#health = health;
+  }
+
+  message(message: Buffer): undefined {
+    this.#service = serviceOf(message);
+  }
+
+  end(): GrpcReply {
+    const status = this.#health.statusOf(this.#service);
+    if (status !== SERVICE_UNKNOWN) return { message: answer(status) };
+    return { code: grpcCode.NOT_FOUND, details: `there is no service "${this.#service}" here` };
+  }
+}
+
+/** Two answers at the most, so that a peer that reads none holds nothing. */
+class Watch implements GrpcHandler {
+  readonly #health: Health;
+  readonly #stream: ServerHttp2Stream;
+  service = '';
+
+  constructor(health: Health, stream: ServerHttp2Stream) {
+    this.#health = health;
+    this.#stream = stream;
+  }
+
+  message(message: Buffer): undefined {
+    this.service = serviceOf(message);
+  }
+
+  end(): GrpcReply | Promise<GrpcReply> {
+    const stream = this.#stream;
+    if (stream.destroyed || !this.#health.opened(this)) return tooMany;
+    stream.respond(
+      { ':status': 200, 'content-type': 'application/grpc' },
+      { waitForTrailers: true },
+    );
+    stream.once('wantTrailers', () => {
+      const status = String(grpcCode.UNAVAILABLE);
+      stream.sendTrailers({ 'grpc-status': status, 'grpc-message': 'watch again elsewhere' });
+    });
+    stream.write(framed(answer(this.#health.statusOf(this.service))));
+    // What it resolves with is no more sent.
+    return new Promise((resolve) => {
+      stream.once('close', () => {
+        this.#health.closed(this);
+        resolve(tooMany);
+      });
+    });
+  }
+
+  /** Whether the connection was told to end. */
+  get isLeaving(): boolean {
+    return this.#stream.session?.closed === true;
+  }
+
+  /** Ends the watch, with a last word if there is one. */
+  leave(status?: number): void {
+    if (this.#stream.writableEnded || this.#stream.destroyed) return;
+    if (status === undefined) this.#stream.end();
+    else this.#stream.end(framed(answer(status)));
+  }
+}
+
+/** The text of field 1. Nobody's service has a name of 128 bytes or more. */
+function serviceOf(message: Buffer): string {
+  if (message.length === 0) return '';
+  const [tag, length = 0] = message;
+  return tag === 0x0a && length < 128 ? message.toString('utf8', 2, 2 + length) : '?';
+}
+
+const answer = (status: number): Buffer => Buffer.from([0x08, status]);
+
+const framed = (message: Buffer): Buffer =>
+  Buffer.concat([Buffer.from([0, 0, 0, 0, message.length]), message]);

@@ -6,7 +6,7 @@ import { type Context, type Deliver, type Receiver, receiver } from '../../pipel
 import { refusals } from '../../pipeline/refusals.ts';
 import { addressText, plainTextWarning } from '../../wire/address.ts';
 import type { CertificateSource } from '../../wire/certificates.ts';
-import { healthMethod, healthPath } from '../../wire/grpc_health.ts';
+import { Health } from '../../wire/grpc_health.ts';
 import { GrpcServer } from '../../wire/grpc_server.ts';
 import { spiffePattern } from '../../wire/spiffe.ts';
 import { serverCertificates } from '../../wire/tls.ts';
@@ -112,7 +112,7 @@ class EnvoyAls implements Receiver {
   #certificates: CertificateSource | undefined;
   #gathering: Gathering | undefined;
   #streams: Streams | undefined;
-  #stopping = false;
+  readonly #health = new Health(paths);
 
   constructor(settings: EnvoyAlsConfig, context: Context) {
     this.#settings = settings;
@@ -164,17 +164,14 @@ class EnvoyAls implements Receiver {
         maxConnectionIdle: keepalive.max_connection_idle,
       },
       requestTimeout: 0,
-      methods: new Map([
-        ...paths.map((path) => [path, method] as const),
-        [healthPath, healthMethod(() => !this.#stopping)],
-      ]),
+      methods: new Map([...paths.map((path) => [path, method] as const), ...this.#health.methods]),
       refused: refusals(this.#context),
     });
   }
 
   /** Streams are ended with OK, so that proxies connect elsewhere; what they had sent by then is taken. */
   async stop(): Promise<void> {
-    this.#stopping = true;
+    this.#health.leave();
     this.#streams?.conclude();
     await this.#server?.stop(stopGraceMs);
     this.#streams?.close();

@@ -11,7 +11,7 @@ import {
   type GrpcStatus,
   grpcCode,
 } from '../../wire/grpc_call.ts';
-import { healthMethod, healthPath } from '../../wire/grpc_health.ts';
+import { Health, isHealthPath } from '../../wire/grpc_health.ts';
 import { GrpcServer } from '../../wire/grpc_server.ts';
 import { authorizer } from './auth.ts';
 import type { Failure, Intake, Room } from './intake.ts';
@@ -31,7 +31,7 @@ export class GrpcListener {
   readonly #parts: ListenerParts;
   #server: GrpcServer | undefined;
   #tls: LoadedTls | undefined;
-  #stopping = false;
+  readonly #health = new Health([exportPath]);
 
   constructor(config: GrpcConfig, parts: ListenerParts) {
     this.#config = config;
@@ -58,13 +58,9 @@ export class GrpcListener {
         maxConnectionIdle: keepalive.max_connection_idle,
       },
       requestTimeout: settings.request_timeout,
-      methods: new Map([
-        [exportPath, exportMethod(intake)],
-        [healthPath, healthMethod(() => !this.#stopping)],
-      ]),
-      // Probes of a platform carry no credentials.
+      methods: new Map([[exportPath, exportMethod(intake)], ...this.#health.methods]),
       authorize: (headers) =>
-        headers[':path'] === healthPath || isAllowed(headers) ? undefined : unauthenticated,
+        isHealthPath(headers[':path']) || isAllowed(headers) ? undefined : unauthenticated,
       refused: refusals(context),
     });
     try {
@@ -78,7 +74,7 @@ export class GrpcListener {
   }
 
   async stop(): Promise<void> {
-    this.#stopping = true;
+    this.#health.leave();
     await this.#server?.stop(stopGraceMs);
     this.#tls?.certificates.close();
   }
