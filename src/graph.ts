@@ -129,12 +129,15 @@ function stageNode(
   };
 }
 
-/** Where an exporter's records are kept; undefined without a state directory. */
+/**
+ * Where an exporter's records are kept; undefined without a state directory. Each id has a name of its own: what is
+ * neither a letter nor a digit nor one of - _ . is escaped as in a URL, as the file receiver does for its checkpoints.
+ */
 export function placesOf(
   id: string,
   stateDirectory: string | undefined,
 ): { queueFolder: string | undefined; deadLetterFile: string | undefined } {
-  const name = id.replace(/[^\w.-]/g, '_');
+  const name = encodeURIComponent(id);
   const inState = (...parts: string[]): string | undefined =>
     stateDirectory === undefined ? undefined : resolve(stateDirectory, ...parts);
   return {
