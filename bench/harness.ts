@@ -5,10 +5,19 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 
 const root = resolve(import.meta.dirname, '..');
+/** The daemon as it ships; BENCH_MAIN names another build, to compare two. */
+const program = process.env['BENCH_MAIN'] ?? join(root, 'dist/main.js');
 /** Kernel clock ticks per second, the unit of /proc/PID/stat. */
 const ticksPerSecond = 100;
 
-export type Measured = { name: string; micros: number; perSecond: number; peakRssMib: number };
+export type Measured = {
+  name: string;
+  /** CPU microseconds of JSON.parse of one line, and of the daemon for one record. */
+  parseMicros: number;
+  micros: number;
+  perSecond: number;
+  peakRssMib: number;
+};
 
 /** CPU microseconds of JSON.parse of one line, mean over the lines, after a warm-up. */
 export function jsonParseMicros(lines: readonly string[]): number {
@@ -43,14 +52,7 @@ export class DaemonProcess {
     // BENCH_NODE_ARGS=--cpu-prof writes a profile of the daemon.
     const extra = (process.env['BENCH_NODE_ARGS'] ?? '').split(' ').filter(Boolean);
     // The flag of the image and of the command itself.
-    const args = [
-      '--max-semi-space-size=8',
-      ...extra,
-      join(root, 'dist/main.js'),
-      'run',
-      '--config',
-      file,
-    ];
+    const args = ['--max-semi-space-size=8', ...extra, program, 'run', '--config', file];
     const child = spawn(process.execPath, args, { stdio: ['ignore', 'ignore', 'pipe'] });
     let said = '';
     await new Promise<void>((done, failed) => {

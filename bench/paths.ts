@@ -1,8 +1,12 @@
 // The data paths, each with what goes in, the configuration, and what must come out.
 
 import { renameSync, statSync, writeFileSync } from 'node:fs';
-import { connect } from 'node:net';
+import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
+import { jsonLine } from '../src/receivers/demo/lines.ts';
+import { demoEntries } from './lines.ts';
+import type { Form } from './messages.ts';
+import { Sender } from './senders.ts';
 import { Sink } from './sinks.ts';
 
 export type Inputs = {
@@ -13,6 +17,8 @@ export type Inputs = {
 
 export type Setup = {
   readonly config: string;
+  /** The JSON lines of what goes in, where that is not all of the mesh's lines. */
+  readonly lines?: readonly string[];
   /** Sends everything in and resolves once everything has come out. */
   run(): Promise<void>;
   close(): Promise<void> | void;
@@ -166,6 +172,52 @@ ${pipeline('tcp', 'parse', 'file')}`,
   },
 };
 
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
+  const { port } = server.address() as { port: number };
+  await new Promise((done) => server.close(done));
+  return port;
+}
+
+/** Proxies that send over gRPC: entries of HTTP requests. */
+function grpcTo(name: string, aim: number, options: { form: Form; to: 'otlp' | 'text' }): Path {
+  const { form, to } = options;
+  const receiver = form === 'als' ? 'envoy_als' : 'otlp';
+  return {
+    name,
+    aim,
+    async prepare({ folder, records }) {
+      const entries = demoEntries(20_000).filter(({ method }) => method !== undefined);
+      const port = await freePort();
+      const sender = Sender.prepare(form, entries, { file: join(folder, 'sent'), port, records });
+      const sink = to === 'otlp' ? await Sink.start('otlp') : undefined;
+      const out = join(folder, 'out.log');
+      const endpoint = `endpoint: '127.0.0.1:${port}'`;
+      const exporter =
+        sink === undefined
+          ? `  file: { path: '${out}', format: istio_text }`
+          : `  otlp: { endpoint: '127.0.0.1:${sink.port}', compression: none, tls: { insecure: true } }`;
+      return {
+        config: `receivers:
+  ${receiver}: { ${form === 'als' ? endpoint : `grpc: { ${endpoint} }`} }
+exporters:
+${exporter}
+${pipeline(receiver, '', to === 'otlp' ? 'otlp' : 'file')}`,
+        lines: entries.map(jsonLine),
+        run: async () => {
+          const arrived = sink?.until(records) ?? untilLines(out, records);
+          await Promise.all([sender.run(), arrived]);
+        },
+        close: () => {
+          sender.close();
+          sink?.close();
+        },
+      };
+    },
+  };
+}
+
 export const paths: readonly Path[] = [
   fileTo('file_to_tcp', 0.6, { lines: 'json', processors: '', names: '' }),
   fileTo('file_to_otlp', 2.0, {
@@ -187,4 +239,12 @@ export const paths: readonly Path[] = [
     processors: 'processors:\n  parse: { format: istio_text }\n  enrich: { mesh: bench }\n',
     names: 'parse, enrich',
   }),
+  grpcTo('als_to_otlp', 2.0, { form: 'als', to: 'otlp' }),
+  grpcTo('als_to_text', 2.0, { form: 'als', to: 'text' }),
+  // Records with typed attributes, as others than Envoy send them, or another meshlog.
+  grpcTo('otlp_to_otlp', 1.0, { form: 'otlp', to: 'otlp' }),
+  // What Envoy's own OpenTelemetry logger sends: every value is text, which becomes typed fields.
+  grpcTo('otlp_envoy_to_otlp', 1.0, { form: 'otlp_envoy', to: 'otlp' }),
+  // Lines as bodies.
+  grpcTo('otlp_lines_to_otlp', 1.0, { form: 'otlp_lines', to: 'otlp' }),
 ];

@@ -12,7 +12,9 @@ import { type Path, paths } from './paths.ts';
 const records = Number(process.env['BENCH_RECORDS'] ?? 400_000);
 const wanted = process.argv.slice(2);
 
-async function measure(path: Path, lines: { json: string[]; text: string[] }): Promise<Measured> {
+type Lines = { readonly json: readonly string[]; readonly text: readonly string[] };
+
+async function measure(path: Path, lines: Lines): Promise<Measured> {
   const folder = mkdtempSync(join(tmpdir(), `meshlog-bench-${path.name}-`));
   const setup = await path.prepare({ folder, records, lines });
   const daemon = await DaemonProcess.start(folder, setup.config);
@@ -24,6 +26,7 @@ async function measure(path: Path, lines: { json: string[]; text: string[] }): P
     const after = daemon.usage();
     return {
       name: path.name,
+      parseMicros: jsonParseMicros(setup.lines ?? lines.json),
       micros: ((after.cpuSeconds - before.cpuSeconds) * 1e6) / records,
       perSecond: records / (wallMs / 1000),
       peakRssMib: after.peakRssMib,
@@ -45,14 +48,13 @@ console.log(
 );
 for (const path of paths) {
   if (wanted.length > 0 && !wanted.includes(path.name)) continue;
-  const parseMicros = jsonParseMicros(lines.json);
   const result = await measure(path, lines);
   console.log(
     [
       path.name.padEnd(22),
-      parseMicros.toFixed(2).padStart(14),
+      result.parseMicros.toFixed(2).padStart(14),
       result.micros.toFixed(2).padStart(10),
-      (result.micros / parseMicros).toFixed(2).padStart(13),
+      (result.micros / result.parseMicros).toFixed(2).padStart(13),
       path.aim.toFixed(1).padStart(5),
       result.peakRssMib.toFixed(0).padStart(13),
       Math.round(result.perSecond).toString().padStart(10),

@@ -1,0 +1,127 @@
+// Proxies that send over gRPC, as a process of their own, so that their work is not the daemon's.
+
+import { type ChildProcess, fork } from 'node:child_process';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { type ClientHttp2Session, connect } from 'node:http2';
+import { fileURLToPath } from 'node:url';
+import type { Entry } from '../src/receivers/demo/mesh.ts';
+import { type Form, messagesOf } from './messages.ts';
+
+const self = fileURLToPath(import.meta.url);
+const alsPath = '/envoy.service.accesslog.v3.AccessLogService/StreamAccessLogs';
+const otlpPath = '/opentelemetry.proto.collector.logs.v1.LogsService/Export';
+/** Unary calls under way at once: several proxies share a daemon. */
+const callsMax = 8;
+
+/** Sends the entries again and again until it has sent `records`. */
+export class Sender {
+  readonly #child: ChildProcess;
+  readonly #ended: Promise<void>;
+
+  private constructor(child: ChildProcess) {
+    this.#child = child;
+    this.#ended = new Promise((resolve, reject) => {
+      child.once('message', () => resolve());
+      child.once('exit', (code) => reject(new Error(`the sender ended with ${code}`)));
+    });
+    this.#ended.catch(() => undefined);
+  }
+
+  /** `file` is where the messages are put for the process that sends them to `port`. */
+  static prepare(form: Form, entries: readonly Entry[], options: SenderOptions): Sender {
+    const { file, port, records } = options;
+    const left = records % entries.length;
+    const whole = messagesOf(form, entries).map(framed);
+    const rest = messagesOf(form, entries.slice(0, left)).map(framed);
+    writeFileSync(file, Buffer.concat([...whole, ...rest]));
+    const rounds = Math.floor(records / entries.length);
+    return new Sender(fork(self, [form, file, port, rounds, whole.length].map(String)));
+  }
+
+  /** Resolves when all was sent and, for unary calls, answered with OK. */
+  async run(): Promise<void> {
+    this.#child.send('go');
+    await this.#ended;
+  }
+
+  close(): void {
+    this.#child.kill('SIGKILL');
+  }
+}
+
+export type SenderOptions = {
+  readonly file: string;
+  readonly port: number;
+  readonly records: number;
+};
+
+function framed(message: Buffer): Buffer {
+  const frame = Buffer.alloc(5 + message.length);
+  frame.writeUInt32BE(message.length, 1);
+  message.copy(frame, 5);
+  return frame;
+}
+
+/** The framed messages, `rounds` times the first `count` of the file, then the others. */
+function* sequence(file: string, rounds: number, count: number): Generator<Buffer> {
+  const bytes = readFileSync(file);
+  const messages: Buffer[] = [];
+  for (let at = 0; at < bytes.length; at += messages.at(-1)?.length ?? 0) {
+    messages.push(bytes.subarray(at, at + 5 + bytes.readUInt32BE(at + 1)));
+  }
+  for (let round = 0; round < rounds; round++) yield* messages.slice(0, count);
+  yield* messages.slice(count);
+}
+
+const headers = (path: string) => ({
+  ':method': 'POST',
+  ':path': path,
+  'content-type': 'application/grpc',
+  te: 'trailers',
+});
+
+/** One stream, as fast as the receiver's window allows. */
+async function stream(session: ClientHttp2Session, messages: Iterable<Buffer>): Promise<void> {
+  const request = session.request(headers(alsPath));
+  request.resume();
+  for (const message of messages) {
+    if (!request.write(message)) await new Promise((done) => request.once('drain', done));
+  }
+  await new Promise<void>((done) => {
+    request.once('close', done);
+    request.end();
+  });
+}
+
+async function calls(session: ClientHttp2Session, messages: Iterator<Buffer>): Promise<void> {
+  for (let next = messages.next(); !next.done; next = messages.next()) {
+    await new Promise<void>((done, failed) => {
+      const request = session.request(headers(otlpPath));
+      let status: unknown;
+      request.on('trailers', (trailers) => {
+        status = trailers['grpc-status'];
+      });
+      request.on('close', () => {
+        if (status === '0') done();
+        else failed(new Error(`a call was answered with ${status}`));
+      });
+      request.resume();
+      request.end(next.value);
+    });
+  }
+}
+
+async function send([form, file, port, rounds, count]: string[]): Promise<void> {
+  const messages = sequence(file ?? '', Number(rounds), Number(count));
+  await new Promise((done) => process.once('message', done));
+  const session = connect(`http://127.0.0.1:${port}`);
+  if (form === 'als') await stream(session, messages);
+  else await Promise.all(Array.from({ length: callsMax }, () => calls(session, messages)));
+  process.send?.('done');
+  session.close();
+}
+
+if (process.argv[1] === self) {
+  process.on('disconnect', () => process.exit(0));
+  await send(process.argv.slice(2));
+}
