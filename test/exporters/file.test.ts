@@ -115,6 +115,19 @@ test('file makes its folder, with the mode that is asked for', async () => {
   expect(statSync(join(folder, 'a/b/out.log')).mode & 0o777).toBe(0o600);
 });
 
+test('file says which folder it has made, once, or makes none when it is told so', async () => {
+  const context = testContext({ baseDirectory: folder });
+  const config = { path: 'a/b/out.log' };
+  for (let times = 0; times < 2; times++) {
+    const exporter = file.create(file.config.parse(config), context);
+    await exporter.start?.();
+    await exporter.stop();
+  }
+  expect(context.logged).toEqual([`info: made the folder ${join(folder, 'a/b')}`]);
+  await expect(opened({ path: 'c/out.log', create_directory: false })).rejects.toThrow('ENOENT');
+  expect(readdirSync(folder)).toEqual(['a']);
+});
+
 test('file says at start that a path cannot be', async () => {
   await expect(opened({ path: '/proc/meshlog/out.log' })).rejects.toThrow('ENOENT');
 });

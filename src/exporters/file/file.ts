@@ -14,6 +14,10 @@ const config = z.strictObject({
     .describe('The file. /dev/stdout and /dev/stderr mean the streams of the process.'),
   format: fileFormat(),
   append: z.boolean().default(true).describe('false: an existing file is emptied at start.'),
+  create_directory: z
+    .boolean()
+    .default(true)
+    .describe('Missing folders above the file are made, and named in the log. false: an error.'),
   mode: z
     // YAML reads an unquoted 0640 as the number that it is in octal.
     .union([z.string().regex(/^0?[0-7]{3}$/), z.number().int().min(0).max(0o777)], {

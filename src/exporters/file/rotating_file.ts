@@ -75,7 +75,7 @@ export class RotatingFile implements Sink {
   }
 
   async #open(): Promise<FileHandle> {
-    await makeFolder(dirname(this.#path));
+    await this.#makeFolder();
     const flags = this.#config.append || !this.#first ? 'a' : 'w';
     const file = await open(this.#path, flags, this.#config.mode);
     const { size, mtimeMs } = await file.stat();
@@ -84,6 +84,12 @@ export class RotatingFile implements Sink {
     this.#openedMs = size > 0 && this.#first ? mtimeMs : this.#context.now();
     this.#first = false;
     return file;
+  }
+
+  async #makeFolder(): Promise<void> {
+    const folder = dirname(this.#path);
+    if (!this.#config.create_directory || !(await makeFolder(folder))) return;
+    this.#context.log.info(`made the folder ${folder}`);
   }
 
   async #ready(bytes: number): Promise<FileHandle> {
