@@ -2,7 +2,8 @@
 
 import type { ServerHttp2Stream } from 'node:http2';
 import { readHead } from '../../encoding/als/decode.ts';
-import type { Context, Counter } from '../../pipeline/component.ts';
+import type { Context } from '../../pipeline/component.ts';
+import { HeldBack } from '../../pipeline/held_back.ts';
 import type { Attributes } from '../../pipeline/record.ts';
 import { plainIp } from '../../wire/address.ts';
 import type { GrpcHandler, GrpcMethod, GrpcReply } from '../../wire/grpc_call.ts';
@@ -19,21 +20,15 @@ export class Streams {
   readonly #context: Context;
   readonly #open = new Set<Stream>();
   readonly #facts = new Map<string, Attributes>();
-  readonly #heldSeconds: Counter;
+  readonly #heldBack: HeldBack;
   readonly #forget: () => void;
-  #waiting = 0;
-  #heldSinceMs = 0;
   #sweep: NodeJS.Timeout | undefined;
 
   constructor(gathering: Gathering, context: Context) {
     this.#gathering = gathering;
     this.#context = context;
     const labels = { receiver: context.id };
-    this.#heldSeconds = context.metrics.counter(
-      'meshlog_receiver_held_back_seconds_total',
-      'Time in which peers were not read because the pipeline could not take more.',
-      labels,
-    );
+    this.#heldBack = new HeldBack(context);
     this.#forget = context.metrics.gauge(
       'meshlog_receiver_streams',
       'Streams that are open.',
@@ -83,11 +78,11 @@ export class Streams {
 
   /** Room for so many bytes. Undefined, at once or later: it was taken. */
   take(bytes: number): undefined | Promise<undefined> {
-    const { budget, now } = this.#context;
+    const { budget } = this.#context;
     if (budget.tryTake(bytes)) return undefined;
-    if (this.#waiting++ === 0) this.#heldSinceMs = now();
+    this.#heldBack.begin();
     return budget.take(bytes).then(() => {
-      if (--this.#waiting === 0) this.#heldSeconds.add((now() - this.#heldSinceMs) / 1000);
+      this.#heldBack.end();
       return undefined;
     });
   }

@@ -3,8 +3,9 @@
 import { type Decoded, OtlpDecoder } from '../../encoding/otlp/decode.ts';
 import { fromJson } from '../../encoding/otlp/from_json.ts';
 import type { PartialSuccess } from '../../encoding/otlp/response.ts';
-import type { Context, Counter, Deliver } from '../../pipeline/component.ts';
+import type { Context, Deliver } from '../../pipeline/component.ts';
 import { errorChain, RefusedError } from '../../pipeline/errors.ts';
+import { HeldBack } from '../../pipeline/held_back.ts';
 import { grpcCode } from '../../wire/grpc_call.ts';
 import type { OtlpReceiverConfig } from './otlp.ts';
 
@@ -34,10 +35,8 @@ export class Intake {
   readonly #context: Context;
   readonly #maxWaitMs: number;
   readonly #decoder: OtlpDecoder;
-  readonly #heldSeconds: Counter;
-  #waiting = 0;
+  readonly #heldBack: HeldBack;
   #waitingBytes = 0;
-  #heldSinceMs = 0;
   #refusedMs: number | undefined;
 
   constructor(deliver: Deliver, settings: OtlpReceiverConfig, context: Context) {
@@ -45,11 +44,7 @@ export class Intake {
     this.#context = context;
     this.#maxWaitMs = settings.max_wait;
     this.#decoder = new OtlpDecoder(settings.access_logs);
-    this.#heldSeconds = context.metrics.counter(
-      'meshlog_receiver_held_back_seconds_total',
-      'Time in which peers were not read because the pipeline could not take more.',
-      { receiver: context.id },
-    );
+    this.#heldBack = new HeldBack(context);
   }
 
   /** Room for a request. `close` it when the request is done with. */
@@ -98,14 +93,13 @@ export class Intake {
 
   /** Waits for room. Undefined: it was taken. */
   async wait(bytes: number): Promise<Failure | undefined> {
-    if (this.#waiting > 0 && this.#waitingBytes + bytes > waitingBytesMax) return this.#refuse();
-    if (this.#waiting++ === 0) this.#heldSinceMs = this.#context.now();
+    const others = this.#heldBack.waiting > 0;
+    if (others && this.#waitingBytes + bytes > waitingBytesMax) return this.#refuse();
+    this.#heldBack.begin();
     this.#waitingBytes += bytes;
     const inTime = await this.#takeInTime(bytes);
     this.#waitingBytes -= bytes;
-    if (--this.#waiting === 0) {
-      this.#heldSeconds.add((this.#context.now() - this.#heldSinceMs) / 1000);
-    }
+    this.#heldBack.end();
     return inTime ? undefined : this.#refuse();
   }
 

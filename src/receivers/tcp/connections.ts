@@ -6,6 +6,7 @@ import { LineFramer } from '../../encoding/framing/framer.ts';
 import { LineGatherer, type LineSource } from '../../encoding/framing/gatherer.ts';
 import type { Batch } from '../../pipeline/batch.ts';
 import type { Context, Counter } from '../../pipeline/component.ts';
+import { HeldBack } from '../../pipeline/held_back.ts';
 import type { Attributes } from '../../pipeline/record.ts';
 import { readShared } from '../../wire/shared_read.ts';
 import type { TcpConfig } from './tcp.ts';
@@ -33,12 +34,11 @@ export class Connections {
   /** Connections with a stash or an end that found no room, in order. While there are any, nobody is read. */
   #waiting: Connection[] = [];
   #held = false;
-  #heldSinceMs = 0;
   #lastReadMs = 0;
   readonly #kept = { bytes: 0 };
   readonly #buffer = Buffer.allocUnsafeSlow(readBytes);
   readonly #closed: Record<CloseReason, Counter>;
-  readonly #heldSeconds: Counter;
+  readonly #heldBack: HeldBack;
   #settled: (() => void)[] = [];
 
   constructor(
@@ -70,11 +70,7 @@ export class Connections {
       bad_frame: closed('bad_frame'),
       stop: closed('stop'),
     };
-    this.#heldSeconds = context.metrics.counter(
-      'meshlog_receiver_held_back_seconds_total',
-      'Time in which peers were not read because the pipeline could not take more.',
-      labels,
-    );
+    this.#heldBack = new HeldBack(context);
     context.metrics.gauge(
       'meshlog_receiver_connections',
       'Open connections.',
@@ -205,7 +201,7 @@ export class Connections {
     this.#waiting.push(connection);
     if (this.#held) return;
     this.#held = true;
-    this.#heldSinceMs = performance.now();
+    this.#heldBack.begin();
     for (const { socket } of this.#open) socket.pause();
   }
 
@@ -220,7 +216,7 @@ export class Connections {
       if (!this.#open.has(connection) && !this.#gatherer.finish(connection)) return;
       this.#waiting.shift();
     }
-    if (this.#held) this.#heldSeconds.add((performance.now() - this.#heldSinceMs) / 1000);
+    if (this.#held) this.#heldBack.end();
     this.#held = false;
     for (const { socket } of this.#open) socket.resume();
     this.#checkSettled();
