@@ -15,6 +15,7 @@ import { ExportError } from '../src/pipeline/errors.ts';
 import { exporterSettings } from '../src/pipeline/queue.ts';
 import { Sender } from '../src/pipeline/sender.ts';
 import { writeSnapshot } from '../src/pipeline/snapshot.ts';
+import { Degradations } from '../src/telemetry/degraded.ts';
 import { Metrics } from '../src/telemetry/metrics.ts';
 import { demoLines } from './lines.ts';
 
@@ -26,10 +27,12 @@ const lines = demoLines(rows).json;
 
 function queueIn(folder: string, isAway: () => boolean): DiskQueue {
   const silent = { info: () => undefined, warn: () => undefined, error: () => undefined };
+  const metrics = new Metrics();
   const context: Context = {
     id: 'bench',
     log: silent,
-    metrics: new Metrics(),
+    metrics,
+    degraded: new Degradations(metrics).scope('bench', silent, Date.now),
     budget: new Budget(64 * mib).share(),
     stateDirectory: undefined,
     baseDirectory: folder,

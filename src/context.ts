@@ -4,25 +4,29 @@ import { resolve } from 'node:path';
 import type { Config, Instance } from './config/config.ts';
 import type { Budget, Share } from './pipeline/budget.ts';
 import type { Context, Log } from './pipeline/component.ts';
+import type { Degradations } from './telemetry/degraded.ts';
 import type { Counter, Metrics } from './telemetry/metrics.ts';
 
 export type Process = {
   readonly metrics: Metrics;
   readonly budget: Budget;
+  readonly degradations: Degradations;
   readonly log: Log;
 };
 
 export function componentContext(
   { service, baseDirectory }: Config,
   instance: Instance,
-  { metrics, budget, log }: Process,
+  { metrics, budget, degradations, log }: Process,
 ): Context {
   const drops = new Map<string, Counter>();
   let share: Share | undefined;
+  const now = (): number => performance.timeOrigin + performance.now();
   return {
     id: instance.id,
     log,
     metrics,
+    degraded: degradations.scope(`${instance.kind} ${instance.id}`, log, now),
     // Made on first use: only who takes from the budget has a share, and shares are fair among those that exist.
     get budget() {
       share ??= budget.share();
@@ -33,7 +37,7 @@ export function componentContext(
         ? undefined
         : resolve(baseDirectory, service.state_directory),
     baseDirectory,
-    now: () => performance.timeOrigin + performance.now(),
+    now,
     random: Math.random,
     drop(reason, records) {
       let counter = drops.get(reason);

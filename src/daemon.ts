@@ -20,6 +20,7 @@ import type { Log } from './pipeline/component.ts';
 import { errorChain, RefusedError } from './pipeline/errors.ts';
 import { type Pipeline, receiverEdge } from './pipeline/pipeline.ts';
 import { type Description, descriptionOf, type Status, statusOf } from './status.ts';
+import { Degradations } from './telemetry/degraded.ts';
 import { Metrics } from './telemetry/metrics.ts';
 import { processMetrics } from './telemetry/process_metrics.ts';
 import { SelfLog } from './telemetry/selflog.ts';
@@ -50,6 +51,7 @@ export class Daemon {
   readonly #options: DaemonOptions;
   readonly #selfLog: SelfLog;
   readonly #budget: Budget;
+  readonly #degradations = new Degradations(this.metrics);
   #graph: Graph;
   #admin: AdminServer | undefined;
   #phase: 'starting' | 'running' | 'stopping' = 'starting';
@@ -262,6 +264,7 @@ export class Daemon {
       budget: this.#budget,
       version: this.#options.version,
       phase: this.#phase,
+      degraded: this.#degradations.list(),
     });
   }
 
@@ -278,6 +281,7 @@ export class Daemon {
       port: endpoint.port,
       metrics: this.metrics,
       unready: () => (this.#phase === 'running' ? [] : [this.#phase]),
+      degraded: () => this.#degradations.list(),
     });
   }
 
@@ -333,6 +337,7 @@ export class Daemon {
         componentContext(config, instance, {
           metrics: this.metrics,
           budget: this.#budget,
+          degradations: this.#degradations,
           log: this.#scope(instance),
         }),
       scope: (instance: Instance) => this.#scope(instance),

@@ -7,6 +7,7 @@ import type { Catalogue } from './components.ts';
 import type { Config, Instance } from './config/config.ts';
 import type { Context, Exporter, Log, Processor, Receiver } from './pipeline/component.ts';
 import { DeadLetter } from './pipeline/dead_letter.ts';
+import { DiskOrMemoryQueue } from './pipeline/disk_or_memory.ts';
 import { DiskQueue } from './pipeline/disk_queue/disk_queue.ts';
 import { MemoryQueue } from './pipeline/memory_queue.ts';
 import { Pipeline, type Stage, stage } from './pipeline/pipeline.ts';
@@ -40,6 +41,8 @@ export type Surroundings = {
   readonly metrics: Metrics;
   context(instance: Instance): Context;
   scope(instance: Instance): Log;
+  /** For the command line: a disk queue that cannot be opened is an error, and nothing takes its place. */
+  readonly offline?: boolean;
 };
 
 export type Graph = {
@@ -179,7 +182,8 @@ function exporterNode(instance: Instance, around: Surroundings): ExporterNode {
   if (folder === undefined) {
     throw new Error(`exporter ${instance.id}: a disk queue needs service.state_directory`);
   }
-  const queue = new DiskQueue(folder, settings.queue, sender, context);
+  const Kind = around.offline ? DiskQueue : DiskOrMemoryQueue;
+  const queue = new Kind(folder, settings.queue, sender, context);
   return { instance, exporter, context, sender, queue, folder };
 }
 

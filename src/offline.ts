@@ -6,6 +6,7 @@ import type { Config } from './config/config.ts';
 import { componentContext } from './context.ts';
 import { buildGraph, type ExporterNode, placesOf } from './graph.ts';
 import { Budget } from './pipeline/budget.ts';
+import { Degradations } from './telemetry/degraded.ts';
 import { Metrics } from './telemetry/metrics.ts';
 import { SelfLog } from './telemetry/selflog.ts';
 
@@ -26,13 +27,20 @@ export async function offlineExporters(
   const selfLog = await SelfLog.open({ level, format, version, write });
   const metrics = new Metrics();
   const budget = new Budget(config.service.memory_budget);
+  const degradations = new Degradations(metrics);
   const scope = ({ kind, id }: { kind: string; id: string }) => selfLog.scope(`${kind} ${id}`);
   const { exporters } = buildGraph(config, {
     catalogue,
     metrics,
     scope,
     context: (instance) =>
-      componentContext(config, instance, { metrics, budget, log: scope(instance) }),
+      componentContext(config, instance, {
+        metrics,
+        budget,
+        degradations,
+        log: scope(instance),
+      }),
+    offline: true,
   });
   return { exporters, metrics };
 }

@@ -14,6 +14,8 @@ export type Status = {
   readonly uptimeSeconds: number;
   /** Bytes. */
   readonly budget: { readonly used: number; readonly limit: number };
+  /** What goes on with less than was asked for, a line each. */
+  readonly degraded: readonly string[];
   readonly pipelines: Config['pipelines'];
   readonly receivers: readonly {
     readonly id: string;
@@ -45,9 +47,10 @@ export type Running = {
   readonly budget: Budget;
   readonly version: string;
   readonly phase: string;
+  readonly degraded: readonly string[];
 };
 
-export function statusOf({ graph, metrics, budget, version, phase }: Running): Status {
+export function statusOf({ graph, metrics, budget, version, phase, degraded }: Running): Status {
   const { receivers, exporters, config } = graph;
   const read = (name: string, labels: Record<string, string>): number =>
     metrics.read(name, labels) ?? 0;
@@ -57,6 +60,7 @@ export function statusOf({ graph, metrics, budget, version, phase }: Running): S
     phase,
     uptimeSeconds: Math.round(performance.now() / 1000),
     budget: { used: budget.usedBytes, limit: budget.limitBytes },
+    degraded,
     pipelines: config.pipelines,
     receivers: receivers.map(({ instance: { id, type }, receiver }) => ({
       id,

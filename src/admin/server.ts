@@ -9,6 +9,8 @@ export type AdminOptions = {
   readonly metrics: Metrics;
   /** Why the daemon is not ready; empty: it is. */
   readonly unready: () => readonly string[];
+  /** What goes on with less than was asked for. It is said, and the daemon is ready all the same. */
+  readonly degraded: () => readonly string[];
 };
 
 /** Listens until closed. Rejects when the address is in use. */
@@ -29,8 +31,11 @@ export class AdminServer {
       if (path === '/healthz') return answer(response, 200, 'ok\n');
       if (path === '/readyz') {
         const reasons = options.unready();
-        const text = reasons.length === 0 ? 'ready' : reasons.join('\n');
-        return answer(response, reasons.length === 0 ? 200 : 503, `${text}\n`);
+        const lines = [
+          ...(reasons.length === 0 ? ['ready'] : reasons),
+          ...options.degraded().map((line) => `degraded: ${line}`),
+        ];
+        return answer(response, reasons.length === 0 ? 200 : 503, `${lines.join('\n')}\n`);
       }
       return answer(response, 404, 'there are /metrics, /healthz and /readyz\n');
     });

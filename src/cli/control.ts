@@ -78,6 +78,7 @@ function statusText(status: FullStatus): string {
   const lines = [
     `meshlog ${status.version}  pid ${status.pid}  ${status.phase} for ${status.uptimeSeconds} s`,
     `  budget      ${mebibytes(status.budget.used)} of ${mebibytes(status.budget.limit)}`,
+    ...status.degraded.map((line) => `  degraded    ${line}`),
     ...status.receivers.map(
       ({ id, accepted, waiting, status: text }) =>
         `  receiver    ${id.padEnd(16)} ${accepted} records taken, ${waiting} waiting  ${text}`,

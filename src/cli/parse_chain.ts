@@ -4,6 +4,7 @@ import { FormatError } from '../access_log/format/format_error.ts';
 import { catalogue } from '../components.ts';
 import { Budget } from '../pipeline/budget.ts';
 import type { Context, Processor } from '../pipeline/component.ts';
+import { Degradations } from '../telemetry/degraded.ts';
 import { type Counter, type Labels, Metrics } from '../telemetry/metrics.ts';
 import { problemText, readFormatArgument } from './format_argument.ts';
 
@@ -69,10 +70,12 @@ class SeenMetrics extends Metrics {
 
 function contextFor(metrics: Metrics): Context {
   const say = (message: string): void => void process.stderr.write(`${message}\n`);
+  const log = { info: () => undefined, warn: say, error: say };
   return {
     id: 'parse',
-    log: { info: () => undefined, warn: say, error: say },
+    log,
     metrics,
+    degraded: new Degradations(metrics).scope('parse', log, Date.now),
     budget: new Budget(64 * 1024 * 1024).share(),
     stateDirectory: undefined,
     baseDirectory: process.cwd(),

@@ -1,6 +1,7 @@
 // What receivers, processors and exporters promise one another, and how a component describes itself.
 
 import type { z } from 'zod';
+import type { Degraded } from '../telemetry/degraded.ts';
 import type { Counter, Metrics } from '../telemetry/metrics.ts';
 import type { Batch } from './batch.ts';
 import type { Share } from './budget.ts';
@@ -63,6 +64,8 @@ export type Context = {
   readonly id: string;
   readonly log: Log;
   readonly metrics: Metrics;
+  /** For what goes on with less than the configuration promises. */
+  readonly degraded: Degraded;
   /** This receiver's part of the byte budget. */
   readonly budget: Share;
   /** Where state lives that outlasts the process (checkpoints, queues). Undefined: keep none. */

@@ -48,3 +48,16 @@ export function errorChain(error: unknown): string {
   }
   return parts.join(': ');
 }
+
+/** SQLite's primary result codes for what a volume does not let it do: PERM, READONLY, IOERR, FULL, CANTOPEN, AUTH. */
+const volumeCodes = new Set([3, 8, 10, 13, 14, 23]);
+
+/** Whether the file system is what refuses, somewhere in the chain: read-only, full, no permission, broken. */
+export function isVolumeTrouble(error: unknown): boolean {
+  for (let at: unknown = error, i = 0; at instanceof Error && i < 8; i++, at = at.cause) {
+    const { syscall, errcode } = at as NodeJS.ErrnoException & { errcode?: number };
+    if (syscall !== undefined) return true;
+    if (errcode !== undefined && volumeCodes.has(errcode & 0xff)) return true;
+  }
+  return false;
+}

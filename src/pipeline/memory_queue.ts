@@ -8,6 +8,7 @@ import { RefusedError } from './errors.ts';
 import { Fifo } from './fifo.ts';
 import { grouped, mergeBatches } from './merge.ts';
 import {
+  type Load,
   mebibytes,
   type Queue,
   type QueueSettings,
@@ -60,11 +61,13 @@ export class MemoryQueue implements Queue {
 
   async start(): Promise<void> {}
 
+  readonly load: Load = {
+    bytes: () => this.#queuedBytes,
+    oldestMs: () => this.#oldestMs(),
+  };
+
   publish(): void {
-    const gauges = queueGauges(this.#context, this.#settings, {
-      bytes: () => this.#queuedBytes,
-      oldestMs: () => this.#oldestMs(),
-    });
+    const gauges = queueGauges(this.#context, this.#settings, this.load);
     const circuit = this.#sender.publish();
     this.#unpublish = () => {
       gauges();

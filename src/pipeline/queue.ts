@@ -94,12 +94,11 @@ export type Queue = {
   stop(deadline: AbortSignal): Promise<Rest>;
 };
 
+/** What waits. `oldestMs`: since when; Infinity: nothing does. */
+export type Load = { readonly bytes: () => number; readonly oldestMs: () => number };
+
 /** The gauges that every queue has. Returns their removal. */
-export function queueGauges(
-  context: Context,
-  settings: QueueSettings,
-  state: { bytes: () => number; oldestMs: () => number },
-): () => void {
+export function queueGauges(context: Context, settings: QueueSettings, state: Load): () => void {
   const labels = { exporter: context.id, data_type: 'logs' };
   const { metrics } = context;
   const removals = [

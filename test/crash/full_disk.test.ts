@@ -43,7 +43,7 @@ service:
   const daemon = DaemonProcess.spawn(folder, config, { wrapper });
   try {
     await daemon.started();
-    await daemon.says('cannot write the disk queue, sources wait');
+    await daemon.says('cannot write the disk queue');
     sink.mood = 'ok';
     await eventually(() => oracle.report().delivered > 0);
     await daemon.kill();

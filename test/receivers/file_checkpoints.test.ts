@@ -215,9 +215,24 @@ test('file refuses to start on a state that another one is using', async () => {
   folder.write('a.log', 'one\n');
   await folder.follow();
   await expect(folder.follow()).rejects.toThrow(/another receiver is using them/);
-  await expect(
-    folder.follow({}, { context: { stateDirectory: folder.at('a.log') } }),
-  ).rejects.toThrow(/^cannot keep checkpoints in/);
+});
+
+test('file goes on without a place for its checkpoints, says so, and keeps them when there is one', async () => {
+  const folder = new Folder();
+  folder.write('a.log', 'one\n');
+  // A file stands where the folder should be.
+  folder.write('state', '');
+  const followed = await folder.follow({ poll_interval: '20ms' });
+  await followed.until(1);
+  expect(followed.context.logged).toContainEqual(
+    expect.stringMatching(/^warn: degraded: checkpoints are kept in memory only.*EEXIST/),
+  );
+  rmSync(folder.at('state'));
+  await eventually('a place', () =>
+    followed.context.logged.some((line) => /no longer degraded/.test(line)),
+  );
+  await followed.stop();
+  expect(await oneLife(folder)).toEqual([]);
 });
 
 test('file gives a line the same id whenever it is read, and different lines different ones', async () => {

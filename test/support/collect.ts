@@ -5,6 +5,7 @@ import { Budget } from '../../src/pipeline/budget.ts';
 import type { Context, Deliver } from '../../src/pipeline/component.ts';
 import { RefusedError } from '../../src/pipeline/errors.ts';
 import type { LogRecord } from '../../src/pipeline/record.ts';
+import { Degradations } from '../../src/telemetry/degraded.ts';
 import { Metrics } from '../../src/telemetry/metrics.ts';
 
 export type TestContext = Context & {
@@ -24,14 +25,17 @@ export function testContext(
   const logged: string[] = [];
   const dropped: Record<string, number> = {};
   const wholeBudget = new Budget(budgetBytes);
+  const metrics = members.metrics ?? new Metrics();
+  const log = {
+    info: (message: string) => void logged.push(`info: ${message}`),
+    warn: (message: string) => void logged.push(`warn: ${message}`),
+    error: (message: string) => void logged.push(`error: ${message}`),
+  };
   return {
     id: 'test',
-    log: {
-      info: (message) => logged.push(`info: ${message}`),
-      warn: (message) => logged.push(`warn: ${message}`),
-      error: (message) => logged.push(`error: ${message}`),
-    },
-    metrics: new Metrics(),
+    log,
+    metrics,
+    degraded: new Degradations(metrics).scope('test', members.log ?? log, members.now ?? Date.now),
     budget: wholeBudget.share(),
     stateDirectory: undefined,
     baseDirectory: process.cwd(),

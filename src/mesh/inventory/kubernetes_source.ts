@@ -2,7 +2,7 @@
 // has lost its place.
 
 import { setTimeout } from 'node:timers/promises';
-import type { Counter, Log } from '../../pipeline/component.ts';
+import type { Context, Counter } from '../../pipeline/component.ts';
 import { errorChain } from '../../pipeline/errors.ts';
 import { type Struct, structAt, textAt } from '../struct.ts';
 import type { Claim } from './claim.ts';
@@ -43,7 +43,7 @@ const listOf = (claim: Claim | undefined): readonly Claim[] => (claim === undefi
 export type KubernetesSourceOptions = {
   readonly api: KubernetesApi;
   readonly store: OwnerStore;
-  readonly log: Log;
+  readonly degraded: Context['degraded'];
   readonly failures: Counter;
   readonly lists: Counter;
   readonly cluster: string | undefined;
@@ -59,21 +59,20 @@ export type KubernetesSourceOptions = {
 export class KubernetesSource {
   readonly #options: KubernetesSourceOptions;
   readonly #kind: Kind;
-  readonly #name: string;
+  readonly #consequence: string;
   readonly #prefix: string;
   readonly #query: Query;
   readonly #stop = new AbortController();
   /** The claims of each object: a slice has several. */
   readonly #keysOf = new Map<string, readonly string[]>();
   #done: Promise<void> | undefined = undefined;
-  #trouble = '';
   #version = '';
   #isSynced = false;
 
   constructor(resource: KubernetesResource, options: KubernetesSourceOptions) {
     this.#options = options;
-    this.#name = resource;
     this.#kind = kinds[resource];
+    this.#consequence = `inventory: cannot follow ${resource}, records lack what only they tell`;
     this.#prefix = `kubernetes/${resource}/`;
     const byNode = options.node !== undefined && this.#kind.hasNode;
     this.#query = byNode ? { fieldSelector: `spec.nodeName=${options.node}` } : {};
@@ -172,7 +171,7 @@ export class KubernetesSource {
   }
 
   #failed(error: unknown): void {
-    const { log, failures } = this.#options;
+    const { degraded, failures } = this.#options;
     failures.add(1);
     // 410: what has happened since is lost, so that only a new list helps.
     if (error instanceof ApiError && error.status === 410) {
@@ -181,21 +180,16 @@ export class KubernetesSource {
     }
     if (error instanceof SyntaxError) this.#version = '';
     this.#isSynced = this.#isSynced && this.#version !== '';
-    const trouble = errorChain(error);
-    if (trouble === this.#trouble) return;
-    this.#trouble = trouble;
     const hint =
       error instanceof ApiError && error.status === 403
         ? '; its service account needs get, list and watch on them'
         : '';
-    log.warn(`inventory: cannot follow ${this.#name}: ${trouble}${hint}; trying again`);
+    degraded.begin(this.#consequence, `${errorChain(error)}${hint}`);
   }
 
   #recovered(): void {
     this.#isSynced = true;
-    if (this.#trouble === '') return;
-    this.#trouble = '';
-    this.#options.log.info(`inventory: following ${this.#name} again`);
+    this.#options.degraded.end(this.#consequence);
   }
 
   async #pause(failures: number): Promise<void> {

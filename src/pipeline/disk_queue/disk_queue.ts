@@ -10,7 +10,14 @@ import { errorChain, RefusedError } from '../errors.ts';
 import { faultPoint } from '../fault.ts';
 import { makeLastingFolder } from '../folder.ts';
 import { grouped } from '../merge.ts';
-import { mebibytes, type Queue, type QueueSettings, queueGauges, type Rest } from '../queue.ts';
+import {
+  type Load,
+  mebibytes,
+  type Queue,
+  type QueueSettings,
+  queueGauges,
+  type Rest,
+} from '../queue.ts';
 import type { Sender } from '../sender.ts';
 import { FrameReader, recycle } from './frame_reader.ts';
 import { type Group, readGroup } from './group.ts';
@@ -25,6 +32,7 @@ const segmentBytesMax = 64 << 20;
 const retryAfterMs = 500;
 /** An export that does not end when it is told to is left behind after this long. */
 const lettingGoMs = 500;
+const untidy = 'cannot note what the disk queue has delivered, after a restart it comes again';
 
 /** What an open queue has. */
 type Parts = {
@@ -50,7 +58,9 @@ export class DiskQueue implements Queue {
   #stopping = false;
   /** Since when the first unread frame waits; Infinity: there is none. */
   #unreadSinceMs = Number.POSITIVE_INFINITY;
-  readonly #failing = { read: false, state: false };
+  /** Somebody takes batches that cannot be written (disk_or_memory.ts). */
+  hasStandIn = false;
+  #readFails = false;
   #timer: NodeJS.Timeout | undefined;
   #wake: (() => void)[] = [];
   #unpublish: () => void = () => undefined;
@@ -64,11 +74,13 @@ export class DiskQueue implements Queue {
       `0 lost, disk queue ${mebibytes(this.#usedBytes())} of ${mebibytes(settings.size)} MiB`;
   }
 
+  readonly load: Load = {
+    bytes: () => this.#usedBytes(),
+    oldestMs: () => this.#groups[0]?.sinceMs ?? this.#unreadSinceMs,
+  };
+
   publish(): void {
-    const gauges = queueGauges(this.#context, this.#settings, {
-      bytes: () => this.#usedBytes(),
-      oldestMs: () => this.#groups[0]?.sinceMs ?? this.#unreadSinceMs,
-    });
+    const gauges = queueGauges(this.#context, this.#settings, this.load);
     const circuit = this.#sender.publish();
     this.#unpublish = () => {
       gauges();
@@ -89,15 +101,21 @@ export class DiskQueue implements Queue {
   }
 
   async #open(lock: DatabaseSync): Promise<Parts> {
-    const context = this.#context;
     const segments = await Segments.open(this.#folder);
     const state = new StateFile(join(this.#folder, 'state'));
-    if (state.initial === undefined && segments.first !== undefined) {
-      const what = state.existed ? 'damaged' : 'missing';
-      context.log.warn(
-        `queue state is ${what}: everything that is in the queue is delivered, again where it was before`,
-      );
+    try {
+      return await this.#begin({ segments, state, lock });
+    } catch (error) {
+      state.close();
+      await segments.close();
+      throw error;
     }
+  }
+
+  async #begin(files: Pick<Parts, 'segments' | 'state' | 'lock'>): Promise<Parts> {
+    const context = this.#context;
+    const { segments, state } = files;
+    const isUnknown = state.initial === undefined && segments.first !== undefined;
     const begin = state.initial ?? { segment: segments.first ?? 0, offset: 0 };
     this.#frontier = begin;
     state.write(begin);
@@ -106,12 +124,18 @@ export class DiskQueue implements Queue {
     await segments.removeEmpty();
     const reader = new FrameReader(segments, begin, context);
     const waiting = reader.unreadBytes;
+    // Never behind a torn end: what an earlier process left is only read. Nor before the frontier.
+    await segments.begin(begin.segment);
+    if (isUnknown) {
+      const what = state.existed ? 'damaged' : 'missing';
+      context.log.warn(
+        `queue state is ${what}: everything that is in the queue is delivered, again where it was before`,
+      );
+    }
     if (waiting > 0) {
       this.#unreadSinceMs = context.now();
       context.log.info(`${mebibytes(waiting)} MiB wait in the disk queue from before`);
     }
-    // Never behind a torn end: what an earlier process left is only read. Nor before the frontier.
-    await segments.begin(begin.segment);
     const eighth = this.#settings.size / 8;
     const intake = new Intake({
       segments,
@@ -119,6 +143,7 @@ export class DiskQueue implements Queue {
       segmentBytes: Math.min(segmentBytesMax, Math.max(segmentBytesMin, eighth)),
       context,
       isIdle: () => this.#idle(),
+      mayPassOn: () => this.hasStandIn && (this.#idle() || this.#settings.when_full !== 'block'),
       makeRoom: () => this.#madeRoom(),
       onCommit: (frames) => {
         for (const frame of frames) reader.remember(frame);
@@ -126,7 +151,7 @@ export class DiskQueue implements Queue {
         this.#schedule();
       },
     });
-    return { segments, state, lock, reader, intake };
+    return { ...files, reader, intake };
   }
 
   put(batch: Batch): Promise<void> {
@@ -241,13 +266,13 @@ export class DiskQueue implements Queue {
         this.#groups.push(group);
         void this.#export(group);
       }
-      if (this.#failing.read) this.#context.log.info('the disk queue can be read again');
-      this.#failing.read = false;
+      if (this.#readFails) this.#context.log.info('the disk queue can be read again');
+      this.#readFails = false;
     } catch (error) {
-      if (!this.#failing.read) {
+      if (!this.#readFails) {
         this.#context.log.error(`cannot read the disk queue, trying again: ${errorChain(error)}`);
       }
-      this.#failing.read = true;
+      this.#readFails = true;
       this.#later(retryAfterMs);
     } finally {
       this.#reading = false;
@@ -328,7 +353,7 @@ export class DiskQueue implements Queue {
       state.write(this.#frontier);
       faultPoint('after_checkpoint');
       if (sync) state.sync();
-      this.#failing.state = false;
+      this.#context.degraded.end(untidy);
       return true;
     } catch (error) {
       this.#cannotSave(error);
@@ -337,12 +362,7 @@ export class DiskQueue implements Queue {
   }
 
   #cannotSave(error: unknown): void {
-    if (!this.#failing.state) {
-      this.#context.log.error(
-        `cannot keep the disk queue's files in order, nothing is lost: ${errorChain(error)}`,
-      );
-    }
-    this.#failing.state = true;
+    this.#context.degraded.begin(untidy, errorChain(error));
   }
 
   /** The frontier first, forced to disk, then the files: never a file gone that the frontier still needs. */

@@ -17,6 +17,9 @@ const retryAfterMs = 500;
 /** How often a full queue looks whether there is room again, if nobody tells it. */
 const lookAgainMs = 100;
 
+const unwritable =
+  'cannot write the disk queue, sources wait for what is in it, then for each export';
+
 export type Committed = {
   readonly frame: Buffer;
   readonly records: number;
@@ -46,7 +49,14 @@ export type IntakeOptions = {
   /** Gives space back as `when_full` allows; false: there is none to give now. */
   readonly makeRoom: () => Promise<boolean>;
   readonly onCommit: (frames: readonly Committed[]) => void;
+  /** Whether somebody else takes batches that cannot be written now: their puts reject with UnwritableError. */
+  readonly mayPassOn: () => boolean;
 };
+
+/** The volume does not let the batch be written. */
+export class UnwritableError extends Error {
+  override readonly name = 'UnwritableError';
+}
 
 export class Intake {
   readonly #options: IntakeOptions;
@@ -56,6 +66,7 @@ export class Intake {
   readonly #puts = new Fifo<Put>();
   #running: Promise<void> | undefined;
   #failing = false;
+  #tryAgainMs = 0;
   #ended = false;
   #wake: () => void = () => undefined;
 
@@ -77,6 +88,9 @@ export class Intake {
 
   /** Resolves once the batch is on disk, or dropped as `when_full` says. */
   put(batch: Batch): Promise<void> {
+    if (this.#failing && this.#options.context.now() < this.#tryAgainMs && this.#isPassing()) {
+      return Promise.reject(new UnwritableError('the volume cannot be written'));
+    }
     return new Promise((resolve, reject) => {
       const sinceMs = this.#options.context.now();
       const records = batch.count;
@@ -113,6 +127,11 @@ export class Intake {
       else if (this.#puts.length > 0 && !(await makeRoom())) await this.#pause(lookAgainMs);
     }
     this.#running = undefined;
+  }
+
+  /** Whether a batch that cannot be written goes another way now: never before what is on disk. */
+  #isPassing(): boolean {
+    return this.#puts.length === 0 && this.#options.mayPassOn();
   }
 
   #pause(ms: number): Promise<void> {
@@ -163,15 +182,10 @@ export class Intake {
         segmentBytes,
       );
     } catch (error) {
-      this.#puts.putBack(group);
-      if (!this.#failing) {
-        context.log.error(`cannot write the disk queue, sources wait: ${errorChain(error)}`);
-      }
-      this.#failing = true;
-      await this.#pause(retryAfterMs);
+      await this.#failed(group, error);
       return;
     }
-    if (this.#failing) context.log.info('the disk queue can be written again');
+    if (this.#failing) context.degraded.end(unwritable);
     this.#failing = false;
     this.#commits.add(1);
     const { segment, offset } = segments.end;
@@ -184,7 +198,25 @@ export class Intake {
     onCommit(frames);
     for (const { resolve } of group) resolve();
   }
+
+  async #failed(group: readonly Framed[], error: unknown): Promise<void> {
+    const { context, isIdle, makeRoom, mayPassOn } = this.#options;
+    this.#failing = true;
+    this.#tryAgainMs = context.now() + retryAfterMs;
+    context.degraded.begin(unwritable, errorChain(error));
+    this.#puts.putBack(group);
+    // What is delivered need not stay on a full disk.
+    if (isIdle() && isFull(error) && (await makeRoom())) return;
+    if (!mayPassOn()) return await this.#pause(retryAfterMs);
+    for (const put of this.#puts.drain()) {
+      put.reject(new UnwritableError('the volume cannot be written', { cause: error }));
+    }
+  }
 }
+
+/** Whether a volume has no room left. */
+const isFull = (error: unknown): boolean =>
+  ['ENOSPC', 'EDQUOT'].includes((error as NodeJS.ErrnoException).code ?? '');
 
 function frameOf(batch: Batch): Buffer {
   const { buffer, end } = writeSnapshot(batch, headerBytes);

@@ -35,14 +35,12 @@ export class StateFile {
       );
     }
     this.#descriptor = openSync(path, bytes.length === 0 ? 'w+' : 'r+', 0o600);
-    if (bytes.length < 2 * slotBytes) {
-      writeSync(
-        this.#descriptor,
-        Buffer.alloc(2 * slotBytes - bytes.length),
-        0,
-        null,
-        bytes.length,
-      );
+    const missing = Buffer.alloc(Math.max(0, 2 * slotBytes - bytes.length));
+    try {
+      if (missing.length > 0) writeSync(this.#descriptor, missing, 0, null, bytes.length);
+    } catch (error) {
+      this.close();
+      throw error;
     }
   }
 

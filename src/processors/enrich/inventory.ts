@@ -80,6 +80,7 @@ export function openInventory(
       for (const file of files) file.close();
       await Promise.all(watches.map((watch) => watch.stop()));
       await api?.close();
+      context.degraded.leave();
     },
   };
 }
@@ -121,7 +122,7 @@ function openWatches(
         api,
         store,
         lists,
-        log: context.log,
+        degraded: context.degraded,
         failures: failureCounter(context, 'kubernetes'),
         cluster,
         node: settings.node,

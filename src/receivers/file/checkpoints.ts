@@ -7,6 +7,7 @@
 import { existsSync, mkdirSync, renameSync, rmSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
+import { pathToFileURL } from 'node:url';
 import { errorChain } from '../../pipeline/errors.ts';
 import { faultPoint } from '../../pipeline/fault.ts';
 
@@ -51,10 +52,10 @@ export type Opened = {
   readonly problem: string | undefined;
 };
 
-/** Opens the checkpoints in the file `path`. Rejects only what a person has to solve: no right to write, in use. */
+/** Opens the checkpoints in the file `path`. Throws only what a person has to solve: no right to write, in use. */
 export function openCheckpoints(path: string, nowMs: number): Opened {
   if (!existsSync(path)) {
-    return { store: create(path), checkpoints: [], state: 'new', problem: undefined };
+    return { store: createCheckpoints(path), checkpoints: [], state: 'new', problem: undefined };
   }
   let store: CheckpointStore | undefined;
   try {
@@ -65,23 +66,52 @@ export function openCheckpoints(path: string, nowMs: number): Opened {
   } catch (error) {
     store?.close();
     if (isBusy(error)) throw inUse(path, error);
+    if (isUnwritable(error)) throw error;
     const aside = putAside(path, nowMs);
     const problem = `${errorChain(error)}; it was put aside as ${aside}`;
-    return { store: create(path), checkpoints: [], state: 'damaged', problem };
+    return { store: createCheckpoints(path), checkpoints: [], state: 'damaged', problem };
   }
 }
 
-/** Makes the database under another name first: one that is there but empty was emptied by somebody else. */
-function create(path: string): CheckpointStore {
+/**
+ * The checkpoints in the file `path` as far as they are, of a volume that may be read-only. Without a lock: nobody writes
+ * there. Undefined and errors as in `load`.
+ */
+export function readCheckpoints(path: string): Checkpoint[] | undefined {
+  const url = pathToFileURL(path);
+  url.searchParams.set('vfs', 'unix-none');
+  const database = new DatabaseSync(url, { readOnly: true });
+  try {
+    database.exec('pragma locking_mode = exclusive');
+    return load(database);
+  } finally {
+    database.close();
+  }
+}
+
+/**
+ * Makes the database, with what is in it, under another name first: one that is there but empty was emptied by somebody
+ * else. Replaces one that is there. With checkpoints the state counts as kept.
+ */
+export function createCheckpoints(
+  path: string,
+  checkpoints?: readonly Checkpoint[],
+): CheckpointStore {
   const draft = `${path}.new`;
+  const remove = (...names: string[]): void => {
+    for (const name of names) rmSync(name, { force: true });
+  };
   try {
     mkdirSync(dirname(path), { recursive: true });
-    for (const name of [draft, path]) {
-      for (const suffix of ['', '-wal', '-shm']) rmSync(name + suffix, { force: true });
-    }
+    remove(draft, `${draft}-wal`, `${draft}-shm`);
     const made = new CheckpointStore(draft);
-    made.create();
-    made.close();
+    try {
+      made.create();
+      if (checkpoints !== undefined) made.save(checkpoints, []);
+    } finally {
+      made.close();
+    }
+    remove(`${path}-wal`, `${path}-shm`);
     renameSync(draft, path);
     return new CheckpointStore(path);
   } catch (error) {
@@ -92,6 +122,11 @@ function create(path: string): CheckpointStore {
 function isBusy(error: unknown): boolean {
   const code = (error as { errcode?: number }).errcode;
   return code !== undefined && ((code & 0xff) === 5 || (code & 0xff) === 6);
+}
+
+/** SQLite has no right to write, or no room: READONLY, FULL, CANTOPEN. */
+function isUnwritable(error: unknown): boolean {
+  return [8, 13, 14].includes(((error as { errcode?: number }).errcode ?? 0) & 0xff);
 }
 
 const inUse = (path: string, cause: unknown): Error =>
@@ -133,23 +168,8 @@ export class CheckpointStore {
       pragma user_version = ${version}`);
   }
 
-  /**
-   * All checkpoints; undefined when the first look at the files was never saved. Throws when this is not a complete
-   * database of ours.
-   */
   load(): Checkpoint[] | undefined {
-    const found = this.#pragma('user_version');
-    if (found !== version) {
-      throw new Error(`expected checkpoints of version ${version}, found version ${found}`);
-    }
-    const check = this.#pragma('quick_check');
-    if (check !== 'ok') throw new Error(String(check).replaceAll('\n', ' '));
-    if (this.#pragma('application_id') !== lookedAround) return undefined;
-    return this.#database.prepare('select * from file').all().map(fromRow);
-  }
-
-  #pragma(name: string): unknown {
-    return this.#database.prepare(`pragma ${name}`).get()?.[name];
+    return load(this.#database);
   }
 
   /** Writes and removes all or nothing. From then on the state counts as kept. */
@@ -198,6 +218,22 @@ export class CheckpointStore {
   close(): void {
     this.#database.close();
   }
+}
+
+/**
+ * All checkpoints; undefined when the first look at the files was never saved. Throws when this is not a complete
+ * database of ours.
+ */
+function load(database: DatabaseSync): Checkpoint[] | undefined {
+  const pragma = (name: string): unknown => database.prepare(`pragma ${name}`).get()?.[name];
+  const found = pragma('user_version');
+  if (found !== version) {
+    throw new Error(`expected checkpoints of version ${version}, found version ${found}`);
+  }
+  const check = pragma('quick_check');
+  if (check !== 'ok') throw new Error(String(check).replaceAll('\n', ' '));
+  if (pragma('application_id') !== lookedAround) return undefined;
+  return database.prepare('select * from file').all().map(fromRow);
 }
 
 function fromRow(row: Record<string, unknown>): Checkpoint {

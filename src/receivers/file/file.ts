@@ -1,19 +1,18 @@
 // Follows log files, and moves on in them only when what was read is delivered.
 
-import { join } from 'node:path';
 import { type Context, type Deliver, type Receiver, receiver } from '../../pipeline/component.ts';
 import { Admission } from './admission.ts';
-import { type CheckpointStore, openCheckpoints } from './checkpoints.ts';
 import { BatchMaker } from './chunk.ts';
 import { counters } from './counters.ts';
 import { Discovery } from './discovery.ts';
 import { Handles } from './handles.ts';
 import { Hints } from './hints.ts';
+import { Keeper } from './keeper.ts';
 import { Known } from './known.ts';
 import { Pump } from './pump.ts';
 import { Recovery } from './recovery.ts';
 import { config, type Settings } from './settings.ts';
-import { Tailed } from './tailed.ts';
+import type { Tailed } from './tailed.ts';
 import { Tracker } from './tracker.ts';
 import { Troubles } from './troubles.ts';
 
@@ -45,12 +44,12 @@ class FileReceiver implements Receiver {
   readonly #settings: Settings;
   readonly #context: Context;
   readonly #known = new Known();
+  readonly #keeper: Keeper;
   readonly #handles: Handles;
   readonly #troubles: Troubles;
   readonly #hints: Hints;
   readonly #counters;
   readonly #removeGauges: (() => void)[] = [];
-  #store: CheckpointStore | undefined;
   #running: { pump: Pump; tracker: Tracker; admission: Admission } | undefined;
   #timer: NodeJS.Timeout | undefined;
   #nextMs = 0;
@@ -62,6 +61,7 @@ class FileReceiver implements Receiver {
   constructor(settings: Settings, context: Context) {
     this.#settings = settings;
     this.#context = context;
+    this.#keeper = new Keeper(context, this.#known);
     this.#counters = counters(context);
     this.#troubles = new Troubles(context, this.#counters.errors);
     this.#handles = new Handles(settings.max_concurrent_files, this.#known, this.#troubles);
@@ -71,12 +71,12 @@ class FileReceiver implements Receiver {
   async start(deliver: Deliver): Promise<void> {
     const { pump, tracker, admission } = this.#build(deliver);
     this.#running = { pump, tracker, admission };
-    admission.firstLook = this.#openState() === 'new';
+    admission.firstLook = this.#keeper.open() === 'new';
     try {
       await tracker.poll();
       await tracker.recover();
     } catch (error) {
-      this.#store?.close();
+      this.#keeper.close();
       this.#handles.closeAll();
       throw error;
     }
@@ -95,7 +95,7 @@ class FileReceiver implements Receiver {
     await this.#polling;
     await this.#running?.pump.stop();
     this.#save();
-    this.#store?.close();
+    this.#keeper.close();
     this.#handles.closeAll();
     for (const remove of this.#removeGauges) remove();
   }
@@ -143,21 +143,6 @@ class FileReceiver implements Receiver {
     return { pump, tracker, admission };
   }
 
-  #openState(): 'new' | 'kept' | 'damaged' {
-    const { stateDirectory, id, log } = this.#context;
-    if (stateDirectory === undefined) return 'new';
-    const path = join(stateDirectory, `${encodeURIComponent(id)}.checkpoints.db`);
-    const { store, checkpoints, state, problem } = openCheckpoints(path, this.#context.now());
-    this.#store = store;
-    for (const point of checkpoints) this.#known.restore(Tailed.restore(point));
-    if (state === 'damaged') {
-      log.error(
-        `the checkpoints in ${path} cannot be used: ${problem}; every file is read from its beginning, so that lines may come twice but none is missed`,
-      );
-    }
-    return state;
-  }
-
   #schedule(delayMs: number): void {
     if (this.#stopping) return;
     clearTimeout(this.#timer);
@@ -186,7 +171,7 @@ class FileReceiver implements Receiver {
       this.#expireAtMs = nowMs + expireEveryMs;
       this.#known.expire(nowMs);
     }
-    if (this.#known.dirty.size > 0 || this.#known.removed.length > 0) this.#saveSoon();
+    if (this.#keeper.hasWork) this.#saveSoon();
     // Looking takes at most a tenth of the time, however many files there are.
     this.#schedule(Math.max(this.#settings.poll_interval, 9 * (performance.now() - startMs)));
   }
@@ -195,28 +180,10 @@ class FileReceiver implements Receiver {
     this.#saveTimer ??= setTimeout(() => this.#save(), saveEveryMs);
   }
 
-  /** Writes what has changed. When that is not possible (a full disk) it is tried again: meanwhile nothing is lost. */
   #save(): void {
-    const { dirty, removed } = this.#known;
     clearTimeout(this.#saveTimer);
     this.#saveTimer = undefined;
-    if (this.#store === undefined) {
-      dirty.clear();
-      removed.length = 0;
-      return;
-    }
-    if (dirty.size === 0 && removed.length === 0) return;
-    try {
-      this.#store.save(
-        [...dirty].map((changed) => changed.checkpoint()),
-        removed,
-      );
-      dirty.clear();
-      removed.length = 0;
-      this.#troubles.clear('writing checkpoints');
-    } catch (error) {
-      this.#troubles.report('writing checkpoints', error);
-    }
+    this.#keeper.save();
   }
 
   #gauges(): void {
