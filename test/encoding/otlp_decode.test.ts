@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { type Decoded, OtlpDecoder } from '../../src/encoding/otlp/decode.ts';
+import { type Decoded, OtlpDecoder, type Reading } from '../../src/encoding/otlp/decode.ts';
 import { OtlpEncoder } from '../../src/encoding/otlp/encode.ts';
 import type { LogRecord } from '../../src/pipeline/record.ts';
 import { oracleBytes, type SeenRecord, seenRecords } from '../support/otlp.ts';
@@ -8,13 +8,14 @@ import { oracleBytes, type SeenRecord, seenRecords } from '../support/otlp.ts';
 function decoded(
   bytes: Uint8Array,
   accessLogs: 'auto' | 'always' | 'never' = 'auto',
-): Decoded & { rows: LogRecord[] } {
-  const result = new OtlpDecoder(accessLogs).decode(bytes, 5);
-  if (result === undefined) throw new Error('not a request');
+): Decoded & Reading & { rows: LogRecord[] } {
+  const result = new OtlpDecoder(accessLogs).decode([{ message: bytes }], 5);
+  const [reading] = result.readings;
+  if (reading === undefined || reading.records < 0) throw new Error('not a request');
   const rows = result.batches.flatMap((batch) =>
     Array.from(batch.selection.subarray(0, batch.count), (row) => batch.record(row)),
   );
-  return { ...result, rows };
+  return { ...result, ...reading, rows };
 }
 
 const text = (stringValue: string) => ({ stringValue });
@@ -123,8 +124,8 @@ test('otlp gives the same resource the same object, in one request and in the ne
     })),
   });
   const decoder = new OtlpDecoder('auto');
-  const [first] = decoder.decode(bytes, 0)?.batches ?? [];
-  const [second] = decoder.decode(bytes, 0)?.batches ?? [];
+  const [first] = decoder.decode([{ message: bytes }], 0).batches;
+  const [second] = decoder.decode([{ message: bytes }], 0).batches;
   expect(first?.resources).toEqual([{ pod: 'a' }, { pod: 'b' }]);
   expect(Array.from(first?.resourceOf?.subarray(0, 3) ?? [])).toEqual([0, 1, 0]);
   expect(second?.resources[0]).toBe(first?.resources[0]);
@@ -251,12 +252,16 @@ describe('otlp refuses what is no request', () => {
     ['text', Array.from(Buffer.from('GET / HTTP/1.1'))],
   ] as const) {
     test(name, () => {
-      expect(new OtlpDecoder('auto').decode(Uint8Array.from(bytes), 0)).toBeUndefined();
+      const message = Uint8Array.from(bytes);
+      const other = { message: request({ body: text('x') }) };
+      const { readings, batches } = new OtlpDecoder('auto').decode([other, { message }, other], 0);
+      expect(readings.map(({ records }) => records)).toEqual([1, -1, 1]);
+      expect(batches.map(({ count }) => count)).toEqual([2]);
     });
   }
 
   test('but not an empty one', () => {
-    expect(new OtlpDecoder('auto').decode(new Uint8Array(0), 0)).toMatchObject({ records: 0 });
+    expect(decoded(new Uint8Array(0))).toMatchObject({ records: 0, rejected: 0, batches: [] });
   });
 });
 
@@ -344,15 +349,46 @@ test('otlp decodes and encodes any request so that an independent decoder sees t
   fc.assert(
     fc.property(randomRequest, (random) => {
       const bytes = oracleBytes(random);
-      const result = decoder.decode(bytes, 0);
-      const seen = (result?.batches ?? []).flatMap((batch) =>
-        seenRecords(encoder.encode(batch).bytes),
-      );
+      const { batches, release } = decoder.decode([{ message: bytes }], 0);
+      const seen = batches.flatMap((batch) => seenRecords(encoder.encode(batch).bytes));
       expect(essence(seen)).toEqual(essence(seenRecords(bytes)));
-      result?.release();
+      release();
     }),
     { numRuns: 400 },
   );
+});
+
+test('otlp reads several messages into one batch, each with its own resource and its own bad records', () => {
+  const message = (name: string, ...logRecords: object[]) =>
+    oracleBytes({
+      resourceLogs: [
+        { resource: { attributes: [attribute('name', text(name))] }, scopeLogs: [{ logRecords }] },
+      ],
+    });
+  const bad = Buffer.concat([
+    message('b', { body: text('two') }),
+    // A record whose attribute ends too early.
+    Buffer.from([0x0a, 10, 0x12, 8, 0x12, 6, 0x32, 4, 0x0a, 9, 1, 1]),
+  ]);
+  const { batches, readings } = new OtlpDecoder('never').decode(
+    [message('a', { body: text('one') }), bad, message('a', { body: text('three') })].map(
+      (bytes) => ({ message: bytes }),
+    ),
+    0,
+  );
+  expect(readings).toEqual([
+    { records: 1, rejected: 0 },
+    { records: 2, rejected: 1 },
+    { records: 1, rejected: 0 },
+  ]);
+  expect(batches).toHaveLength(1);
+  const [batch] = batches;
+  const rows = [0, 1, 2].map((row) => batch?.record(row));
+  expect(rows.map((row) => [row?.body, row?.resource])).toEqual([
+    ['one', { name: 'a' }],
+    ['two', { name: 'b' }],
+    ['three', { name: 'a' }],
+  ]);
 });
 
 test('otlp reads a message where it is, with or without room for ids behind it', () => {
@@ -365,10 +401,8 @@ test('otlp reads a message where it is, with or without room for ids behind it',
   for (const room of [0, 300 * 48]) {
     const own = Buffer.alloc(bytes.length + room + 64);
     bytes.copy(own);
-    const { batches } = new OtlpDecoder('never').decode(own.subarray(0, bytes.length), 0, own) ?? {
-      batches: [],
-    };
-    const [batch] = batches;
+    const message = own.subarray(0, bytes.length);
+    const [batch] = new OtlpDecoder('never').decode([{ message, own }], 0).batches;
     expect(batch?.bytes === own).toBe(room > 0);
     expect(batch?.record(299)).toMatchObject({
       body: 'line 299',
@@ -389,11 +423,11 @@ test('otlp never throws on bytes that were damaged on the way', () => {
         const whole = oracleBytes(random);
         for (const [at, byte] of damages) whole[at % Math.max(1, whole.length)] = byte;
         const bytes = cut % 3 === 0 ? whole.subarray(0, cut % (whole.length + 1)) : whole;
-        const result = decoder.decode(bytes, 0);
-        for (const batch of result?.batches ?? []) {
+        const { batches, release } = decoder.decode([{ message: bytes }], 0);
+        for (const batch of batches) {
           for (const row of batch.selection.subarray(0, batch.count)) batch.record(row);
         }
-        result?.release();
+        release();
       },
     ),
     { numRuns: 500 },

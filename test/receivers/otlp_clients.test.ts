@@ -131,13 +131,14 @@ test('otlp answers only once the pipeline has taken over', async () => {
   sink.pause();
   const at = await listening(sink.deliver);
   let answered = 0;
-  const sent = ['gRPC', 'HTTP with protobuf', 'HTTP with JSON'].map(async (name) => {
+  const sent: Promise<unknown>[] = [];
+  for (const name of ['gRPC', 'HTTP with protobuf', 'HTTP with JSON']) {
     const exporter = exporters[name]?.(at) as LogRecordExporter;
     open.push(() => exporter.shutdown());
-    await send(exporter, record('x'));
-    answered++;
-  });
-  while (sink.waiting < 3) await new Promise((done) => setTimeout(done, 5));
+    sent.push(send(exporter, record('x')).then(() => answered++));
+    // One after the other: what comes in together would be delivered together.
+    while (sink.waiting < sent.length) await new Promise((done) => setTimeout(done, 5));
+  }
   expect(answered).toBe(0);
   sink.resume();
   await Promise.all(sent);

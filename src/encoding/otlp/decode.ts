@@ -1,4 +1,4 @@
-// OTLP into batches: an ExportLogsServiceRequest becomes rows whose cells are spans of its bytes.
+// OTLP into batches: the records of ExportLogsServiceRequests become rows whose cells are spans of their bytes.
 
 import { fieldOf, fieldOfKey } from '../../access_log/fields.ts';
 import { Batch } from '../../pipeline/batch.ts';
@@ -11,13 +11,26 @@ import { idBytes, Rows } from './rows.ts';
 import { Scope } from './scope.ts';
 import { viewOf } from './writer.ts';
 
-export type Decoded = {
-  /** Rows with text bodies, and rows without: what can be parsed as a line has to be told from what cannot. */
-  readonly batches: readonly Batch[];
-  /** Log records in the message. */
+/** A message as it came in. */
+export type Received = {
+  readonly message: Uint8Array;
+  /** A buffer of the pool that begins with the message: the decoder takes it over. */
+  readonly own?: Buffer | undefined;
+};
+
+/** What became of one message. */
+export type Reading = {
+  /** Its log records; -1: it is no ExportLogsServiceRequest. */
   readonly records: number;
   /** Of them, those that are malformed; no batch has them. */
   readonly rejected: number;
+};
+
+export type Decoded = {
+  /** Rows with text bodies, and rows without: what can be parsed as a line has to be told from what cannot. */
+  readonly batches: readonly Batch[];
+  /** In the order of the messages. */
+  readonly readings: readonly Reading[];
   /** Gives back the bytes. The batches must not be used afterwards. */
   release(): void;
 };
@@ -41,34 +54,28 @@ export class OtlpDecoder {
     this.#accessLogs = accessLogs;
   }
 
-  /**
-   * Undefined: the message is no ExportLogsServiceRequest. `own` is a buffer of the pool that begins with the message: the
-   * decoder takes it over. Without it the message is copied.
-   */
-  decode(message: Uint8Array, observedMs: number, own?: Buffer): Decoded | undefined {
-    const source = own ?? Buffer.from(message.buffer, message.byteOffset, message.length);
-    const { length } = message;
-    const records = countRecords(source, length);
-    if (records <= 0) {
-      if (own !== undefined) buffers.give(own);
-      if (records < 0) return undefined;
-      return { batches: [], records, rejected: 0, release: () => undefined };
-    }
-    const bytes = withRoom(source, length, { own, more: records * idBytes });
-    const batch = new Batch(bytes, length, records);
+  /** The records of all messages together. What is malformed is left out, and nothing else of its message. */
+  decode(messages: readonly Received[], observedMs: number): Decoded {
+    const counts = messages.map(({ message }) => countRecords(bufferOf(message)));
+    const records = counts.reduce((sum, count) => sum + Math.max(0, count), 0);
+    const { bytes, ends } = gathered(messages, counts, records * idBytes);
+    const batch = new Batch(bytes, ends.at(-1) ?? 0, records);
     batch.observedMs = observedMs;
     const rows = new Rows(batch);
     const view = viewOf(bytes);
     this.#plain.begin(batch, view);
     this.#printed.begin(batch, view);
-    this.#request(rows, length);
+    const readings = counts.map((count, i) => {
+      const before = batch.rows;
+      if (count > 0) this.#request(rows, ends[i - 1] ?? 0, ends[i]!);
+      return { records: count, rejected: Math.max(0, count) - (batch.rows - before) };
+    });
     this.#plain.end();
     this.#printed.end();
     const batches = rows.finish();
     return {
       batches,
-      records,
-      rejected: records - batch.rows,
+      readings,
       release: () => {
         for (const part of batches) if (part !== batch) part.release();
         batch.release();
@@ -76,9 +83,10 @@ export class OtlpDecoder {
     };
   }
 
-  #request(rows: Rows, length: number): void {
+  /** The records of the request in bytes from..to. */
+  #request(rows: Rows, from: number, to: number): void {
     const { bytes } = rows.batch;
-    const request = new ProtobufReader(bytes, 0, length);
+    const request = new ProtobufReader(bytes, from, to);
     const logs = new ProtobufReader(bytes);
     while (request.next()) {
       if (request.field !== 1) continue;
@@ -110,22 +118,38 @@ function scopeRows(rows: Rows, cells: AttributeCells, start: number, stop: numbe
   }
 }
 
-/** The message in a buffer of the pool that has room for more. */
-function withRoom(
-  source: Buffer,
-  length: number,
-  { own, more }: { own: Buffer | undefined; more: number },
-): Buffer {
-  if (own !== undefined && own.length - slackBytes >= length + more) return own;
+/**
+ * The messages that are requests one after the other in a buffer of the pool with room for `more` bytes, and where each
+ * ends. One alone stays where it is if that has room.
+ */
+function gathered(
+  messages: readonly Received[],
+  counts: readonly number[],
+  more: number,
+): { readonly bytes: Buffer; readonly ends: readonly number[] } {
+  let length = 0;
+  const ends = messages.map(({ message }, i) => {
+    if (counts[i]! > 0) length += message.length;
+    return length;
+  });
+  const [first] = messages;
+  const own = messages.length === 1 && length > 0 ? first?.own : undefined;
+  if (own !== undefined && own.length - slackBytes >= length + more) return { bytes: own, ends };
   const bytes = buffers.take(length + more);
-  source.copy(bytes, 0, 0, length);
-  if (own !== undefined) buffers.give(own);
-  return bytes;
+  for (let i = 0; i < messages.length; i++) {
+    const { message, own: given } = messages[i]!;
+    if (counts[i]! > 0) bytes.set(message, ends[i]! - message.length);
+    if (given !== undefined) buffers.give(given);
+  }
+  return { bytes, ends };
 }
 
+const bufferOf = (message: Uint8Array): Buffer =>
+  Buffer.from(message.buffer, message.byteOffset, message.length);
+
 /** The log records of a request; -1 when it is malformed above them. */
-function countRecords(bytes: Buffer, length: number): number {
-  const request = new ProtobufReader(bytes, 0, length);
+function countRecords(bytes: Buffer): number {
+  const request = new ProtobufReader(bytes);
   const logs = new ProtobufReader(bytes);
   const scope = new ProtobufReader(bytes);
   let records = 0;

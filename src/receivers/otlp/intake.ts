@@ -1,6 +1,6 @@
 // What gRPC and HTTP have in common: room for a request, its records to the pipelines, and what to answer.
 
-import { type Decoded, OtlpDecoder } from '../../encoding/otlp/decode.ts';
+import { type Decoded, OtlpDecoder, type Received } from '../../encoding/otlp/decode.ts';
 import { fromJson } from '../../encoding/otlp/from_json.ts';
 import type { PartialSuccess } from '../../encoding/otlp/response.ts';
 import type { Context, Deliver } from '../../pipeline/component.ts';
@@ -21,6 +21,10 @@ export type Failure = {
   readonly retryAfterMs: number | undefined;
 };
 
+type Gathered = Received & { readonly resolve: (outcome: Outcome) => void };
+
+/** Requests that come in at the same time share a batch up to this size. */
+const togetherBytesMax = 256 * 1024;
 /** The bytes of a message, of its batch, and of what is made of it. */
 const bytesPerByte = 1.5;
 /** What a sender is asked to wait when there is no room. */
@@ -35,6 +39,10 @@ export class Intake {
   readonly #context: Context;
   readonly #maxWaitMs: number;
   readonly #decoder: OtlpDecoder;
+  /** What came in since the last delivery. */
+  #gathered: Gathered[] = [];
+  #gatheredBytes = 0;
+  #flushing: NodeJS.Immediate | undefined;
   readonly #heldBack: HeldBack;
   #waitingBytes = 0;
   #refusedMs: number | undefined;
@@ -54,7 +62,7 @@ export class Intake {
 
   /**
    * Delivers the records of a request and says what to answer. `own` is a buffer of the pool that begins with the message
-   * and is given away with it.
+   * and is given away with it. Requests that come in together are delivered together.
    */
   async take(message: Buffer, encoding: 'protobuf' | 'json', own?: Buffer): Promise<Outcome> {
     if (this.#refusedMs !== undefined) this.#calm(this.#refusedMs);
@@ -64,18 +72,54 @@ export class Intake {
       if ('problem' in read) return invalid(`the request is no OTLP/JSON: ${read.problem}`);
       protobuf = read.bytes;
     }
-    const decoded = this.#decoder.decode(protobuf, this.#context.now(), own);
-    if (decoded === undefined) return invalid('the request is no ExportLogsServiceRequest');
-    const failure = await this.#handOver(decoded);
-    if (failure !== undefined) return failure;
-    const { rejected } = decoded;
-    if (rejected === 0) return { kind: 'taken', partial: undefined };
-    this.#context.drop('malformed_record', rejected);
-    const text = `${rejected} of ${decoded.records} log records are malformed`;
-    return { kind: 'taken', partial: { rejected, message: text } };
+    return new Promise((resolve) => {
+      if (this.#gatheredBytes > 0 && this.#gatheredBytes + protobuf.length > togetherBytesMax) {
+        this.#flush();
+      }
+      this.#gathered.push({ message: protobuf, own, resolve });
+      this.#gatheredBytes += protobuf.length;
+      // What one reading of the sockets brings is there by then.
+      this.#flushing ??= setImmediate(() => this.#flush());
+    });
   }
 
-  async #handOver(decoded: Decoded): Promise<Failure | undefined> {
+  #flush(): void {
+    clearImmediate(this.#flushing);
+    this.#flushing = undefined;
+    const requests = this.#gathered;
+    this.#gathered = [];
+    this.#gatheredBytes = 0;
+    void this.#handOver(requests);
+  }
+
+  /** Never rejects. */
+  async #handOver(requests: readonly Gathered[]): Promise<void> {
+    let decoded: Decoded;
+    try {
+      decoded = this.#decoder.decode(requests, this.#context.now());
+    } catch (error) {
+      // A defect of ours.
+      const failure = failed(grpcCode.INTERNAL, errorChain(error));
+      for (const { resolve } of requests) resolve(failure);
+      return;
+    }
+    const failure = await this.#delivered(decoded);
+    for (let i = 0; i < requests.length; i++) {
+      const { records, rejected } = decoded.readings[i]!;
+      requests[i]!.resolve(
+        records < 0 ? notOtlp : records > 0 && failure ? failure : this.#taken(records, rejected),
+      );
+    }
+  }
+
+  #taken(records: number, rejected: number): Outcome {
+    if (rejected === 0) return taken;
+    this.#context.drop('malformed_record', rejected);
+    const message = `${rejected} of ${records} log records are malformed`;
+    return { kind: 'taken', partial: { rejected, message } };
+  }
+
+  async #delivered(decoded: Decoded): Promise<Failure | undefined> {
     const { batches } = decoded;
     const [only] = batches;
     try {
@@ -181,16 +225,18 @@ export class Room {
   }
 }
 
-const invalid = (message: string): Failure => {
-  return { kind: 'failed', code: grpcCode.INVALID_ARGUMENT, message, retryAfterMs: undefined };
+const failed = (code: number, message: string): Failure => {
+  return { kind: 'failed', code, message, retryAfterMs: undefined };
 };
+const invalid = (message: string): Failure => failed(grpcCode.INVALID_ARGUMENT, message);
+
+const notOtlp = invalid('the request is no ExportLogsServiceRequest');
+const taken: Outcome = { kind: 'taken', partial: undefined };
 
 /** What the pipeline did not take over. */
 function failureOf(error: unknown): Failure {
   const message = errorChain(error);
-  if (!(error instanceof RefusedError)) {
-    return { kind: 'failed', code: grpcCode.UNAVAILABLE, message, retryAfterMs: undefined };
-  }
+  if (!(error instanceof RefusedError)) return failed(grpcCode.UNAVAILABLE, message);
   const { retryable, retryAfterMs } = error;
   const code = retryable ? grpcCode.UNAVAILABLE : grpcCode.INTERNAL;
   return { kind: 'failed', code, message, retryAfterMs: retryable ? retryAfterMs : undefined };
