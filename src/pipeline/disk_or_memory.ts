@@ -11,7 +11,7 @@ import { MemoryQueue } from './memory_queue.ts';
 import { mebibytes, type Queue, type QueueSettings, queueGauges, type Rest } from './queue.ts';
 import type { Sender } from './sender.ts';
 
-const openAgainMs = 5000;
+const openAgainMs = 2000;
 const notOpen = 'no disk queue, sources wait for each export and nothing outlasts the process';
 
 export class DiskOrMemoryQueue implements Queue {

@@ -23,9 +23,11 @@ export class DaemonProcess {
   /** Resolves with its exit code, or the signal that ended it. */
   readonly ended: Promise<number | NodeJS.Signals | null>;
 
-  /** `meshlog run --config file`. */
-  constructor(file: string, env: Record<string, string> = {}) {
-    this.#child = spawn(process.execPath, [join(root, 'src/main.ts'), 'run', '--config', file], {
+  /** `meshlog run --config file`, behind a command such as setpriv. */
+  constructor(file: string, env: Record<string, string> = {}, wrapper: readonly string[] = []) {
+    const command = [process.execPath, join(root, 'src/main.ts'), 'run', '--config', file];
+    const [program = '', ...args] = [...wrapper, ...command];
+    this.#child = spawn(program, args, {
       cwd: root,
       env: {
         PATH: process.env['PATH'] ?? '',
@@ -46,12 +48,20 @@ export class DaemonProcess {
   }
 
   /** One with a configuration that it is given as text; resolves once everything is started. */
-  static async started(folder: string, config: string): Promise<DaemonProcess> {
+  static async started(
+    folder: string,
+    config: string,
+    wrapper: readonly string[] = [],
+  ): Promise<DaemonProcess> {
     const file = join(folder, 'config.yaml');
     writeFileSync(file, config);
-    const daemon = new DaemonProcess(file);
+    const daemon = new DaemonProcess(file, {}, wrapper);
     await daemon.started();
     return daemon;
+  }
+
+  get pid(): number {
+    return this.#child.pid ?? 0;
   }
 
   get stdin(): NodeJS.WritableStream {
@@ -97,6 +107,12 @@ export class DaemonProcess {
       (line) => new RegExp(`^${name}[{ ]`).test(line) && line.includes(label),
     );
     return lines.reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' ') + 1)), 0);
+  }
+
+  /** The status and the lines of /readyz. */
+  async readiness(): Promise<{ status: number; lines: string[] }> {
+    const answer = await fetch(`http://127.0.0.1:${this.port('admin')}/readyz`);
+    return { status: answer.status, lines: (await answer.text()).trim().split('\n') };
   }
 
   /** Asks it to end; resolves with its exit code. */

@@ -17,10 +17,12 @@ export function lockFolder(folder: string): DatabaseSync {
   // Somebody who only asks whether the folder is held holds it for a moment.
   const lock = new DatabaseSync(nameOf(folder), { timeout: 200 });
   try {
-    lock.exec('PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE');
+    // Without a journal on disk: a queue that has filled its volume has to be opened, or it would never be emptied.
+    lock.exec('PRAGMA journal_mode = MEMORY; PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE');
   } catch (error) {
     lock.close();
-    if (isVolumeTrouble(error)) throw error;
+    if (isVolumeTrouble(error))
+      throw new Error(`cannot lock the queue in ${folder}`, { cause: error });
     throw new Error(`another process uses the queue in ${folder}`, { cause: error });
   }
   return lock;

@@ -1,0 +1,216 @@
+// A state volume that is read-only, full, or somebody else's, from the start or later: named, counted, and the rest
+// goes on. Real file systems, and the daemon as a process of its own.
+
+import {
+  appendFileSync,
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { meshlog } from '../cli/command.ts';
+import { eventually } from '../support/sockets.ts';
+import { amongOwnMounts, asNobody, ext4Image, skipped, within } from '../support/volumes.ts';
+import { DaemonProcess, newFolder, removeFolder } from './daemon.ts';
+
+let folder = '';
+let daemon: DaemonProcess;
+
+beforeEach(() => {
+  folder = newFolder();
+  mkdirSync(join(folder, 'state'));
+  mkdirSync(join(folder, 'out'));
+  chmodSync(folder, 0o755);
+  chmodSync(join(folder, 'out'), 0o777);
+});
+
+afterEach(async () => {
+  await daemon.stop('SIGKILL');
+  removeFolder(folder);
+});
+
+/** Lines of a file through a disk queue into another file. The control socket is where it can always be made. */
+async function start(wrapper: readonly string[], path = 'out/out.log'): Promise<void> {
+  writeFileSync(join(folder, 'in.log'), 'line 0\n');
+  daemon = await DaemonProcess.started(
+    folder,
+    `receivers: { file: { include: [in.log], start_at: beginning, poll_interval: 20ms } }
+exporters: { file: { path: ${path}, queue: { type: disk, size: 100MiB } } }
+service:
+  pipelines: { logs: { receivers: [file], exporters: [file] } }
+  state_directory: state
+  control_socket: out/control.sock
+  admin: { endpoint: 127.0.0.1:0 }
+  grace_period: 2s
+`,
+    wrapper,
+  );
+}
+
+const append = (from: number, to: number, text = ''): void => {
+  for (let n = from; n < to; n++) appendFileSync(join(folder, 'in.log'), `line ${n}${text}\n`);
+};
+
+/** The numbers of the lines that came out. */
+function written(): number[] {
+  const path = join(folder, 'out/out.log');
+  if (!existsSync(path)) return [];
+  const lines = readFileSync(path, 'utf8').split('\n').slice(0, -1);
+  return lines.map((line) => Number(/^line (\d+)/.exec(JSON.parse(line).body)?.[1]));
+}
+
+const countTo = (end: number): number[] => Array.from({ length: end }, (_, n) => n);
+const arrived = (end: number): Promise<void> => eventually(() => written().length >= end);
+
+/** How /readyz, status and metrics tell it. */
+async function expectDegraded(...reasons: RegExp[]): Promise<void> {
+  for (const reason of reasons) await eventually(() => reason.test(daemon.said));
+  const { status, lines } = await daemon.readiness();
+  expect(status).toBe(200);
+  expect(lines[0]).toBe('ready');
+  const shown = meshlog(['status', '--socket', join(folder, 'out/control.sock')]).stdout;
+  for (const reason of reasons) {
+    expect(lines.join('\n')).toMatch(reason);
+    expect(shown).toMatch(reason);
+  }
+  expect(await daemon.metric('meshlog_degraded')).toBeGreaterThanOrEqual(reasons.length);
+  expect(await daemon.metric('meshlog_degraded_failures_total')).toBeGreaterThan(0);
+}
+
+async function untilMetric(name: string, holds: (value: number) => boolean): Promise<void> {
+  const endMs = performance.now() + 10_000;
+  for (let value = Number.NaN; !holds(value); value = await daemon.metric(name)) {
+    expect(performance.now(), `${name} is ${value}\n${daemon.said}`).toBeLessThan(endMs);
+    await new Promise((done) => setTimeout(done, 50));
+  }
+}
+
+async function recovered(): Promise<void> {
+  await untilMetric('meshlog_degraded', (count) => count === 0);
+  expect((await daemon.readiness()).lines).toEqual(['ready']);
+  expect(daemon.said).toMatch(/no longer degraded/);
+}
+
+const seenIn = (path: string): string => join(`/proc/${daemon.pid}/root`, folder, path);
+
+test.skipIf(skipped.mounts !== '')(
+  `a read-only state volume is named and the rest goes on, until it can be written${skipped.mounts}`,
+  async () => {
+    const state = join(folder, 'state');
+    await start(amongOwnMounts(`mount -t tmpfs -o ro,size=8m none '${state}'`));
+    await expectDegraded(
+      /receiver file: .*checkpoints are kept in memory only.*EROFS: read-only file system/,
+      /exporter file: .*no disk queue.*EROFS: read-only file system/,
+    );
+    append(1, 100);
+    await arrived(100);
+    within(daemon.pid, `mount -o remount,rw '${state}'`);
+    await recovered();
+    append(100, 200);
+    await arrived(200);
+    expect(written()).toEqual(countTo(200));
+    expect(existsSync(seenIn('state/queue/file/state'))).toBe(true);
+    expect(existsSync(seenIn('state/file.checkpoints.db'))).toBe(true);
+    expect(await daemon.stop()).toBe(0);
+    expect(daemon.said).not.toMatch(/ERROR/);
+  },
+);
+
+test.skipIf(skipped.mounts !== '')(
+  `a state volume that is full, and fills up again later, is named and nothing waits for it${skipped.mounts}`,
+  async () => {
+    const state = join(folder, 'state');
+    const fill = `dd if=/dev/zero of='${state}/fill' bs=4k 2>/dev/null || true`;
+    await start(amongOwnMounts(`mount -t tmpfs -o size=2m none '${state}'; ${fill}`));
+    await expectDegraded(
+      /receiver file: .*checkpoints are kept in memory only.*full/,
+      /exporter file: .*no disk queue.*ENOSPC: no space left on device/,
+    );
+    append(1, 100);
+    await arrived(100);
+    within(daemon.pid, `rm '${state}/fill'`);
+    await recovered();
+    append(100, 200);
+    await arrived(200);
+    within(daemon.pid, fill);
+    append(200, 300, ' '.repeat(5000));
+    await expectDegraded(/exporter file: .*cannot write the disk queue.*ENOSPC/);
+    await arrived(300);
+    within(daemon.pid, `rm '${state}/fill'`);
+    // The next write tells: some time after a failure it is tried again.
+    await new Promise((done) => setTimeout(done, 600));
+    append(300, 400);
+    await recovered();
+    await arrived(400);
+    expect(written()).toEqual(countTo(400));
+    expect(await daemon.stop()).toBe(0);
+  },
+);
+
+test.skipIf(skipped.ext4 !== '')(
+  `a state volume that becomes read-only is named and the rest goes on${skipped.ext4}`,
+  async () => {
+    const state = join(folder, 'state');
+    const image = join(folder, 'image');
+    ext4Image(image);
+    await start(amongOwnMounts(`mount -o loop '${image}' '${state}'; chmod 777 '${state}'`));
+    append(1, 100);
+    await arrived(100);
+    // What the kernel does to a volume whose disk fails.
+    within(daemon.pid, `mount -o remount,abort '${state}'; ! touch '${state}/x' 2>/dev/null`);
+    append(100, 200);
+    await arrived(200);
+    append(200, 300);
+    await arrived(300);
+    await expectDegraded(
+      /receiver file: .*checkpoints cannot be written/,
+      /exporter file: .*cannot write the disk queue.*(EROFS|EIO)/,
+    );
+    expect(written()).toEqual(countTo(300));
+    expect(await daemon.stop()).toBe(0);
+  },
+);
+
+test.skipIf(skipped.users !== '')(
+  `a state folder that belongs to somebody else is named and the rest goes on${skipped.users}`,
+  async () => {
+    chmodSync(join(folder, 'state'), 0o700);
+    await start(asNobody);
+    await expectDegraded(
+      /receiver file: .*checkpoints are kept in memory only.*EACCES: permission denied/,
+      /exporter file: .*no disk queue.*EACCES: permission denied/,
+    );
+    append(1, 100);
+    await arrived(100);
+    chmodSync(join(folder, 'state'), 0o777);
+    await recovered();
+    expect(written()).toEqual(countTo(100));
+    expect(await daemon.stop()).toBe(0);
+  },
+);
+
+test.skipIf(skipped.ext4 !== '')(
+  `what is in a queue that has filled its volume is delivered by the next process${skipped.ext4}`,
+  async () => {
+    const state = join(folder, 'state');
+    const image = join(folder, 'image');
+    const mount = amongOwnMounts(`mount -o loop '${image}' '${state}'`);
+    const fill = `dd if=/dev/zero of='${state}/fill' bs=4k 2>/dev/null || true`;
+    ext4Image(image);
+    await start(mount, '/dev/full');
+    append(1, 100);
+    await untilMetric('otelcol_receiver_accepted_log_records_total', (count) => count === 100);
+    within(daemon.pid, fill);
+    expect(await daemon.stop()).toBe(0);
+    expect(daemon.said).toMatch(/100 records stay in disk queues for the next start/);
+    await start(mount);
+    append(1, 100);
+    await arrived(100);
+    expect(new Set(written())).toEqual(new Set(countTo(100)));
+    expect(daemon.said).not.toMatch(/no disk queue/);
+    expect(await daemon.stop()).toBe(0);
+  },
+);
