@@ -52,6 +52,13 @@ export class Discovery {
     return this.#globs.map(({ base }) => base);
   }
 
+  /** What has to exist for anything to match: files that are named, and folders that patterns start in. */
+  get needed(): string[] {
+    return this.#globs.map(({ base, segments: [first, ...rest] }) =>
+      typeof first === 'string' && rest.length === 0 ? join(base, first) : base,
+    );
+  }
+
   /** All paths that match, in the order of the patterns and of their names. Not every path is a file. */
   async scan(): Promise<ReadonlySet<string>> {
     this.#found = new Set();

@@ -9,6 +9,7 @@ import { Handles } from './handles.ts';
 import { Hints } from './hints.ts';
 import { Keeper } from './keeper.ts';
 import { Known } from './known.ts';
+import { Missing } from './missing.ts';
 import { Pump } from './pump.ts';
 import { Recovery } from './recovery.ts';
 import { config, type Settings } from './settings.ts';
@@ -29,7 +30,8 @@ nothing is lost by a crash, an outage of a sink or a rotation; lines that were o
 first bytes and by those before the place. A renamed or deleted file is read to its end; a file that is emptied
 begins anew, and a copy made before that (copytruncate, gzip) is read where the original left off. Lost is what
 was removed before anybody looked. Without a state directory places are kept in memory only, until the receiver
-ends or its configuration changes. Damaged state is put aside, said in the log, and every file is then read from
+ends or its configuration changes; so they are while the state directory cannot be written, which is said again and
+again. Paths that do not exist and files that may not be read are named in the log and tried all the time. Damaged state is put aside, said in the log, and every file is then read from
 its beginning: twice rather than not at all.`,
   create: (settings, context) => new FileReceiver(settings, context),
 });
@@ -39,6 +41,8 @@ const saveEveryMs = 100;
 const expireEveryMs = 60_000;
 /** After a notification the next look comes so soon. */
 const soonMs = 5;
+
+type Parts = { pump: Pump; tracker: Tracker; admission: Admission; missing: Missing };
 
 class FileReceiver implements Receiver {
   readonly #settings: Settings;
@@ -50,7 +54,7 @@ class FileReceiver implements Receiver {
   readonly #hints: Hints;
   readonly #counters;
   readonly #removeGauges: (() => void)[] = [];
-  #running: { pump: Pump; tracker: Tracker; admission: Admission } | undefined;
+  #running: Parts | undefined;
   #timer: NodeJS.Timeout | undefined;
   #nextMs = 0;
   #polling: Promise<void> = Promise.resolve();
@@ -69,8 +73,8 @@ class FileReceiver implements Receiver {
   }
 
   async start(deliver: Deliver): Promise<void> {
-    const { pump, tracker, admission } = this.#build(deliver);
-    this.#running = { pump, tracker, admission };
+    const { pump, tracker, admission, missing } = this.#build(deliver);
+    this.#running = { pump, tracker, admission, missing };
     admission.firstLook = this.#keeper.open() === 'new';
     try {
       await tracker.poll();
@@ -81,6 +85,7 @@ class FileReceiver implements Receiver {
       throw error;
     }
     admission.firstLook = false;
+    missing.look();
     this.#save();
     this.#expireAtMs = this.#context.now() + expireEveryMs;
     this.#gauges();
@@ -103,10 +108,16 @@ class FileReceiver implements Receiver {
   status(): string {
     const { size } = this.#known.live;
     const match = size === 1 ? 'file matches' : 'files match';
-    return `${size} ${match} ${this.#settings.include.join(', ')}`;
+    const { paths = [] } = this.#running?.missing ?? {};
+    const failing = this.#troubles.count;
+    return [
+      `${size} ${match} ${this.#settings.include.join(', ')}`,
+      ...(paths.length > 0 ? [`there is no ${paths.join(', ')}`] : []),
+      ...(failing > 0 ? [`${failing} cannot be read, see the log`] : []),
+    ].join('; ');
   }
 
-  #build(deliver: Deliver): { pump: Pump; tracker: Tracker; admission: Admission } {
+  #build(deliver: Deliver): Parts {
     const settings = this.#settings;
     const context = this.#context;
     const troubles = this.#troubles;
@@ -140,7 +151,7 @@ class FileReceiver implements Receiver {
       { ...common, discovery, admission, recovery, hints: this.#hints },
       pump,
     );
-    return { pump, tracker, admission };
+    return { pump, tracker, admission, missing: new Missing(context, discovery.needed) };
   }
 
   #schedule(delayMs: number): void {
@@ -166,6 +177,7 @@ class FileReceiver implements Receiver {
     } catch (error) {
       this.#troubles.report('looking for files', error);
     }
+    this.#running?.missing.look();
     const nowMs = this.#context.now();
     if (nowMs >= this.#expireAtMs) {
       this.#expireAtMs = nowMs + expireEveryMs;
@@ -204,6 +216,11 @@ class FileReceiver implements Receiver {
       'meshlog_file_gone_files',
       'Renamed or deleted files that are still read or waited for.',
       () => known.gone.size + (this.#running?.admission.heldCount ?? 0),
+    );
+    gauge(
+      'meshlog_file_missing_paths',
+      'Files that include names, and folders that its patterns begin in, that do not exist now.',
+      () => this.#running?.missing.paths.length ?? 0,
     );
     gauge(
       'meshlog_file_failing_files',
