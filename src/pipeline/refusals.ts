@@ -1,4 +1,4 @@
-// Peers that a receiver closes at once: counted under a reason, and strangers named, each once.
+// Peers that a receiver closes at once, and requests that it refuses: counted under a reason, strangers named, each once.
 
 import type { Context } from './component.ts';
 
@@ -20,4 +20,16 @@ export function refusals(context: Context): (reason: string, peer?: string) => v
     named.add(peer);
     context.log.warn(`refuses ${peer}: not in allowed_spiffe_ids`);
   };
+}
+
+/** Counts requests that were answered with an error, or broke off. */
+export function requestRefusals(context: Context): (reason: string) => void {
+  return (reason) =>
+    context.metrics
+      .counter(
+        'meshlog_receiver_requests_refused_total',
+        'Requests and streams that were answered with an error, or broke off in the middle.',
+        { receiver: context.id, reason },
+      )
+      .add(1);
 }

@@ -23,6 +23,8 @@ export type GrpcStatus = {
   readonly code: number;
   readonly details: string;
   readonly status?: Buffer;
+  /** Under what a refusal is counted. */
+  readonly reason?: string;
 };
 
 export type GrpcReply = { readonly message: Buffer } | GrpcStatus;
@@ -80,6 +82,7 @@ export class GrpcCall {
   readonly #method: GrpcMethod;
   readonly #handler: GrpcHandler;
   readonly #messageBytesMax: number;
+  readonly #refused: ((reason: string) => void) | undefined;
   readonly #encoding: string;
   #chunks: Buffer[] = [];
   #buffered = 0;
@@ -100,11 +103,17 @@ export class GrpcCall {
   constructor(
     stream: ServerHttp2Stream,
     method: GrpcMethod,
-    options: { readonly headers: IncomingHttpHeaders; readonly messageBytesMax: number },
+    options: {
+      readonly headers: IncomingHttpHeaders;
+      readonly messageBytesMax: number;
+      /** The call was answered with a refusal, or broke off. */
+      readonly refused?: ((reason: string) => void) | undefined;
+    },
   ) {
     this.#stream = stream;
     this.#method = method;
     this.#messageBytesMax = options.messageBytesMax;
+    this.#refused = options.refused;
     this.#encoding = String(options.headers['grpc-encoding'] ?? 'identity');
     this.#handler = method.open({ headers: options.headers, stream });
     stream.on('data', (chunk: Buffer) => {
@@ -115,12 +124,12 @@ export class GrpcCall {
     });
     stream.on('end', () => {
       // A stream that was reset ends too, but its peer has not said everything.
-      if (stream.aborted || stream.rstCode !== 0) return this.#abort();
+      if (stream.aborted || stream.rstCode !== 0) return this.#breakOff();
       this.#ended = true;
       this.#pump();
     });
     stream.on('error', () => undefined);
-    stream.on('close', () => this.#abort());
+    stream.on('close', () => this.#breakOff());
   }
 
   /** Whether the peer has not yet sent all of its request. */
@@ -138,6 +147,13 @@ export class GrpcCall {
     if (this.#done) return;
     this.#abort();
     this.#send(status);
+  }
+
+  /** The peer is gone in the middle of a request or of a message. */
+  #breakOff(): void {
+    if (this.#done) return;
+    if (this.isUnary || this.#needed >= 0 || this.#buffered > 0) this.#refused?.('cut_short');
+    this.#abort();
   }
 
   #abort(): void {
@@ -186,7 +202,9 @@ export class GrpcCall {
   }
 
   #expectMore(): void {
-    if (this.#ended) this.fail({ code: grpcCode.INTERNAL, details: 'the request is truncated' });
+    if (!this.#ended) return;
+    const details = 'the request is truncated';
+    this.fail({ code: grpcCode.INTERNAL, details, reason: 'cut_short' });
   }
 
   #prefix(prefix: Buffer): void {
@@ -206,7 +224,7 @@ export class GrpcCall {
       return;
     }
     const details = `Received message larger than max (${length} vs. ${this.#messageBytesMax})`;
-    this.fail({ code: grpcCode.RESOURCE_EXHAUSTED, details });
+    this.fail({ code: grpcCode.RESOURCE_EXHAUSTED, details, reason: 'too_large' });
   }
 
   /** Throws away what belongs to a message that is passed over. */
@@ -222,7 +240,7 @@ export class GrpcCall {
     const how = decompress[this.#encoding as keyof typeof decompress];
     if (how === undefined) {
       const details = `grpc-encoding ${this.#encoding} is not supported`;
-      this.fail({ code: grpcCode.UNIMPLEMENTED, details });
+      this.fail({ code: grpcCode.UNIMPLEMENTED, details, reason: 'unsupported_encoding' });
       return;
     }
     const plain = how(message, { maxOutputLength: this.#messageBytesMax }) as Promise<Buffer>;
@@ -235,8 +253,11 @@ export class GrpcCall {
   #broken(error: NodeJS.ErrnoException): undefined {
     if (error.code === 'ERR_BUFFER_TOO_LARGE') {
       const details = `Received message larger than max (after decompression vs. ${this.#messageBytesMax})`;
-      this.fail({ code: grpcCode.RESOURCE_EXHAUSTED, details });
-    } else this.fail({ code: grpcCode.INTERNAL, details: `cannot decompress: ${error.message}` });
+      this.fail({ code: grpcCode.RESOURCE_EXHAUSTED, details, reason: 'too_large' });
+      return;
+    }
+    const details = `cannot decompress: ${error.message}`;
+    this.fail({ code: grpcCode.INTERNAL, details, reason: 'malformed' });
   }
 
   #give(message: Buffer): void {
@@ -312,6 +333,7 @@ export class GrpcCall {
 
   #send(reply: GrpcReply): void {
     this.#done = true;
+    if ('code' in reply && reply.code !== 0) this.#refused?.(reply.reason ?? 'other');
     sendReply(this.#stream, reply, this.#ended);
   }
 }
@@ -319,9 +341,10 @@ export class GrpcCall {
 const notOneMessage: GrpcStatus = {
   code: grpcCode.INTERNAL,
   details: 'expected one message',
+  reason: 'malformed',
 };
 
 const internal = (error: unknown): GrpcStatus => {
   const details = error instanceof Error ? error.message : String(error);
-  return { code: grpcCode.INTERNAL, details };
+  return { code: grpcCode.INTERNAL, details, reason: 'defect' };
 };

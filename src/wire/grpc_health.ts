@@ -23,6 +23,7 @@ const sweepMs = 250;
 const tooMany: GrpcStatus = {
   code: grpcCode.RESOURCE_EXHAUSTED,
   details: `there are ${watchesMax} watches already`,
+  reason: 'too_many_watches',
 };
 
 /** Whether a path belongs to the health service: probes of a platform carry no credentials. */
@@ -90,7 +91,8 @@ class Check implements GrpcHandler {
   end(): GrpcReply {
     const status = this.#health.statusOf(this.#service);
     if (status !== SERVICE_UNKNOWN) return { message: answer(status) };
-    return { code: grpcCode.NOT_FOUND, details: `there is no service "${this.#service}" here` };
+    const details = `there is no service "${this.#service}" here`;
+    return { code: grpcCode.NOT_FOUND, details, reason: 'unknown_service' };
   }
 }
 
@@ -121,11 +123,11 @@ class Watch implements GrpcHandler {
       stream.sendTrailers({ 'grpc-status': status, 'grpc-message': 'watch again elsewhere' });
     });
     stream.write(framed(answer(this.#health.statusOf(this.service))));
-    // What it resolves with is no more sent.
+    // What it resolves with is not sent any more.
     return new Promise((resolve) => {
       stream.once('close', () => {
         this.#health.closed(this);
-        resolve(tooMany);
+        resolve({ message: Buffer.alloc(0) });
       });
     });
   }

@@ -47,6 +47,8 @@ export type GrpcServerOptions = {
   readonly authorize?: (headers: IncomingHttpHeaders) => GrpcStatus | undefined;
   /** A connection was closed at once. `peer` is who showed which identity. */
   readonly refused?: (reason: 'limit' | 'tls' | 'identity' | 'protocol', peer?: string) => void;
+  /** A call was refused, or broke off. */
+  readonly refusedCall?: (reason: string) => void;
 };
 
 /** Small messages must not wait for window updates; a connection may hold this much that nobody has read. */
@@ -84,6 +86,8 @@ export class GrpcServer {
       },
       // What a connection can hold is bounded by its window and by the streams it may open.
       maxSessionMemory: 1024,
+      // Streams over the limit are refused one by one; a busy peer must not lose its connection for a hundred of them.
+      maxSessionRejectedStreams: 1_000_000,
       maxHeaderListPairs: 64,
     };
     const { tls } = options;
@@ -202,6 +206,7 @@ export class GrpcServer {
     }
     if (headers[':method'] !== 'POST' || !isGrpc(headers['content-type'])) {
       const status = headers[':method'] === 'POST' ? 415 : 405;
+      this.#options.refusedCall?.('not_grpc');
       stream.respond({ ':status': status }, { endStream: true });
       stream.resume();
       return;
@@ -210,11 +215,11 @@ export class GrpcServer {
     known.lastHeardMs = known.lastUsedMs;
     const method = this.#options.methods.get(String(headers[':path']));
     const refusal = this.#options.authorize?.(headers);
-    const { messageBytesMax } = this.#options;
-    const call = new GrpcCall(stream, method ?? nowhere, { headers, messageBytesMax });
+    const { messageBytesMax, refusedCall: refused } = this.#options;
+    const call = new GrpcCall(stream, method ?? nowhere, { headers, messageBytesMax, refused });
     if (method === undefined) {
       const details = `unknown method ${String(headers[':path'])}`;
-      return call.fail({ code: grpcCode.UNIMPLEMENTED, details });
+      return call.fail({ code: grpcCode.UNIMPLEMENTED, details, reason: 'unknown_method' });
     }
     if (refusal !== undefined) return call.fail(refusal);
     known.calls.add(call);
@@ -238,7 +243,8 @@ export class GrpcServer {
     if (requestTimeout === 0) return;
     for (const call of calls) {
       if (call.isReading && call.isUnary && nowMs - call.startedMs > requestTimeout) {
-        call.fail({ code: 4, details: 'the request was not complete in time' });
+        const details = 'the request was not complete in time';
+        call.fail({ code: 4, details, reason: 'timeout' });
       }
     }
   }

@@ -3,7 +3,7 @@
 import { z } from 'zod';
 import { bytes, duration, endpoint, tlsServer } from '../../config/fields.ts';
 import { type Context, type Deliver, type Receiver, receiver } from '../../pipeline/component.ts';
-import { refusals } from '../../pipeline/refusals.ts';
+import { refusals, requestRefusals } from '../../pipeline/refusals.ts';
 import { addressText, plainTextWarning } from '../../wire/address.ts';
 import type { CertificateSource } from '../../wire/certificates.ts';
 import { Health } from '../../wire/grpc_health.ts';
@@ -166,6 +166,7 @@ class EnvoyAls implements Receiver {
       requestTimeout: 0,
       methods: new Map([...paths.map((path) => [path, method] as const), ...this.#health.methods]),
       refused: refusals(this.#context),
+      refusedCall: requestRefusals(this.#context),
     });
   }
 

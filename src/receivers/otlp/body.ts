@@ -6,7 +6,7 @@ import { gunzip, inflate, zstdDecompress } from 'node:zlib';
 import { lz4Decompress } from '../../encoding/compression/lz4.ts';
 import { snappyDecompress } from '../../encoding/compression/snappy.ts';
 import { grpcCode } from '../../wire/grpc_call.ts';
-import type { Failure } from './intake.ts';
+import { type Failure, failed } from './intake.ts';
 
 export type BodyOptions = {
   readonly bytesMax: number;
@@ -39,7 +39,7 @@ export async function readBody(
   const encoding = String(request.headers['content-encoding'] ?? '').toLowerCase();
   const decompress = Object.hasOwn(decompressors, encoding) ? decompressors[encoding] : undefined;
   if (decompress === undefined && encoding !== '' && encoding !== 'identity') {
-    return invalid(`unsupported Content-Encoding: ${encoding}`);
+    return invalid(`unsupported Content-Encoding: ${encoding}`, 'unsupported_encoding');
   }
   const full = await options.reserve(announced);
   if (full !== undefined) return full;
@@ -51,7 +51,9 @@ export async function readBody(
     return (await options.reserve(bytes.length)) ?? { bytes };
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
-    return code === 'ERR_BUFFER_TOO_LARGE' ? tooLarge : invalid(`cannot decompress: ${message}`);
+    return code === 'ERR_BUFFER_TOO_LARGE'
+      ? tooLarge
+      : invalid(`cannot decompress: ${message}`, 'malformed');
   }
 }
 
@@ -72,14 +74,13 @@ async function readWhole(
     }
   } catch {
     // The peer went away in the middle; nobody reads the answer.
-    return invalid('the body is truncated');
+    return invalid('the body is truncated', 'cut_short');
   }
   return Buffer.concat(chunks, length);
 }
 
-const invalid = (message: string): Failure => {
-  return { kind: 'failed', code: grpcCode.INVALID_ARGUMENT, message, retryAfterMs: undefined };
-};
+const invalid = (message: string, reason: Failure['reason']): Failure =>
+  failed(grpcCode.INVALID_ARGUMENT, message, reason);
 
 /** 400, as the Collector answers, and in words that senders know. */
-const tooLarge: Failure = invalid('request body too large');
+const tooLarge: Failure = invalid('request body too large', 'too_large');

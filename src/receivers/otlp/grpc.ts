@@ -2,7 +2,7 @@
 
 import { putPartialSuccess, putStatus } from '../../encoding/otlp/response.ts';
 import { buffers } from '../../pipeline/buffers.ts';
-import { refusals } from '../../pipeline/refusals.ts';
+import { refusals, requestRefusals } from '../../pipeline/refusals.ts';
 import { addressText } from '../../wire/address.ts';
 import {
   type GrpcHandler,
@@ -62,6 +62,7 @@ export class GrpcListener {
       authorize: (headers) =>
         isHealthPath(headers[':path']) || isAllowed(headers) ? undefined : unauthenticated,
       refused: refusals(context),
+      refusedCall: requestRefusals(context),
     });
     try {
       await server.listen();
@@ -88,6 +89,7 @@ export class GrpcListener {
 const unauthenticated: GrpcStatus = {
   code: grpcCode.UNAUTHENTICATED,
   details: 'the credentials are missing or wrong',
+  reason: 'credentials',
 };
 
 function exportMethod(intake: Intake): GrpcMethod {
@@ -145,7 +147,8 @@ class ExportCall implements GrpcHandler {
   }
 }
 
-function statusOf({ code, message, retryAfterMs }: Failure): GrpcStatus {
-  if (retryAfterMs === undefined) return { code, details: message };
-  return { code, details: message, status: putStatus({ code, message, retryAfterMs }) };
+function statusOf({ code, message, reason, retryAfterMs }: Failure): GrpcStatus {
+  const plain = { code, details: message, reason };
+  if (retryAfterMs === undefined) return plain;
+  return { ...plain, status: putStatus({ code, message, retryAfterMs }) };
 }

@@ -4,7 +4,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { createServer as createTlsServer } from 'node:https';
 import type { TLSSocket } from 'node:tls';
 import { putPartialSuccess, putStatus } from '../../encoding/otlp/response.ts';
-import { refusals } from '../../pipeline/refusals.ts';
+import { refusals, requestRefusals } from '../../pipeline/refusals.ts';
 import { addressText } from '../../wire/address.ts';
 import { grpcCode } from '../../wire/grpc_call.ts';
 import { boundAddress, listen, stopListening } from '../../wire/listen.ts';
@@ -12,7 +12,7 @@ import { spiffeAllowed, spiffeId } from '../../wire/spiffe.ts';
 import { keepFresh, serverOptions } from '../../wire/tls.ts';
 import { type Authorize, authorizer } from './auth.ts';
 import { readBody } from './body.ts';
-import { type Failure, httpStatusOf, type Outcome } from './intake.ts';
+import { failed, httpStatusOf, type Outcome } from './intake.ts';
 import {
   type ListenerParts,
   type LoadedTls,
@@ -30,6 +30,7 @@ export class HttpListener {
   readonly #config: HttpConfig;
   readonly #parts: ListenerParts;
   readonly #isAllowed: Authorize;
+  readonly #refused: (reason: string) => void;
   #server: Server | undefined;
   #tls: LoadedTls | undefined;
   #underWay = 0;
@@ -39,6 +40,7 @@ export class HttpListener {
     this.#config = config;
     this.#parts = parts;
     this.#isAllowed = authorizer(parts.settings.auth);
+    this.#refused = requestRefusals(parts.context);
   }
 
   async start(): Promise<void> {
@@ -130,6 +132,7 @@ export class HttpListener {
     try {
       await this.#request(request, response);
     } catch (error) {
+      this.#refused('defect');
       plainAnswer(response, 500, error instanceof Error ? error.message : String(error));
     }
     // What was not read is thrown away, so that the peer comes to read the answer.
@@ -139,20 +142,24 @@ export class HttpListener {
 
   async #request(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const path = (request.url ?? '').split('?')[0];
-    if (path !== this.#config.logs_url_path)
+    if (path !== this.#config.logs_url_path) {
+      this.#refused('unknown_path');
       return plainAnswer(response, 404, '404 page not found');
+    }
     if (request.method !== 'POST') {
+      this.#refused('unsupported_method');
       response.setHeader('allow', 'POST');
       return plainAnswer(response, 405, '405 method not allowed, supported: [POST]');
     }
     const encoding = encodingOf(request.headers['content-type']);
     if (encoding === undefined) {
+      this.#refused('unsupported_content_type');
       const supported = '[application/json, application/x-protobuf]';
       return plainAnswer(response, 415, `415 unsupported media type, supported: ${supported}`);
     }
     if (!this.#isAllowed(request.headers)) {
       response.setHeader('www-authenticate', 'Bearer');
-      return answer(response, encoding, unauthenticated);
+      return this.#settle(response, encoding, unauthenticated);
     }
     const room = this.#parts.intake.room();
     try {
@@ -160,20 +167,24 @@ export class HttpListener {
         bytesMax: this.#config.max_request_body_size,
         reserve: (bytes) => room.reserve(bytes),
       });
-      if ('kind' in body) return answer(response, encoding, body);
-      answer(response, encoding, await this.#parts.intake.take(body.bytes, encoding));
+      if ('kind' in body) return this.#settle(response, encoding, body);
+      this.#settle(response, encoding, await this.#parts.intake.take(body.bytes, encoding));
     } finally {
       room.close();
     }
   }
+
+  #settle(response: ServerResponse, encoding: Encoding, outcome: Outcome): void {
+    if (outcome.kind === 'failed') this.#refused(outcome.reason);
+    answer(response, encoding, outcome);
+  }
 }
 
-const unauthenticated: Failure = {
-  kind: 'failed',
-  code: grpcCode.UNAUTHENTICATED,
-  message: 'the credentials are missing or wrong',
-  retryAfterMs: undefined,
-};
+const unauthenticated = failed(
+  grpcCode.UNAUTHENTICATED,
+  'the credentials are missing or wrong',
+  'credentials',
+);
 
 function encodingOf(contentType: string | undefined): Encoding | undefined {
   const type = (contentType ?? '').split(';')[0]?.trim().toLowerCase();

@@ -18,6 +18,16 @@ export type Failure = {
   readonly kind: 'failed';
   readonly code: number;
   readonly message: string;
+  /** Under what it is counted. */
+  readonly reason:
+    | 'credentials'
+    | 'cut_short'
+    | 'defect'
+    | 'malformed'
+    | 'no_room'
+    | 'pipeline'
+    | 'too_large'
+    | 'unsupported_encoding';
   readonly retryAfterMs: number | undefined;
 };
 
@@ -99,7 +109,7 @@ export class Intake {
       decoded = this.#decoder.decode(requests, this.#context.now());
     } catch (error) {
       // A defect of ours.
-      const failure = failed(grpcCode.INTERNAL, errorChain(error));
+      const failure = failed(grpcCode.INTERNAL, errorChain(error), 'defect');
       for (const { resolve } of requests) resolve(failure);
       return;
     }
@@ -182,6 +192,7 @@ export class Intake {
       kind: 'failed',
       code: grpcCode.UNAVAILABLE,
       message: 'no room for the request at the moment',
+      reason: 'no_room',
       retryAfterMs: overloadedMs,
     };
   }
@@ -225,10 +236,11 @@ export class Room {
   }
 }
 
-const failed = (code: number, message: string): Failure => {
-  return { kind: 'failed', code, message, retryAfterMs: undefined };
+export const failed = (code: number, message: string, reason: Failure['reason']): Failure => {
+  return { kind: 'failed', code, message, reason, retryAfterMs: undefined };
 };
-const invalid = (message: string): Failure => failed(grpcCode.INVALID_ARGUMENT, message);
+const invalid = (message: string): Failure =>
+  failed(grpcCode.INVALID_ARGUMENT, message, 'malformed');
 
 const notOtlp = invalid('the request is no ExportLogsServiceRequest');
 const taken: Outcome = { kind: 'taken', partial: undefined };
@@ -236,10 +248,13 @@ const taken: Outcome = { kind: 'taken', partial: undefined };
 /** What the pipeline did not take over. */
 function failureOf(error: unknown): Failure {
   const message = errorChain(error);
-  if (!(error instanceof RefusedError)) return failed(grpcCode.UNAVAILABLE, message);
+  if (!(error instanceof RefusedError)) return failed(grpcCode.UNAVAILABLE, message, 'pipeline');
   const { retryable, retryAfterMs } = error;
   const code = retryable ? grpcCode.UNAVAILABLE : grpcCode.INTERNAL;
-  return { kind: 'failed', code, message, retryAfterMs: retryable ? retryAfterMs : undefined };
+  return {
+    ...failed(code, message, 'pipeline'),
+    retryAfterMs: retryable ? retryAfterMs : undefined,
+  };
 }
 
 /** The HTTP status that tells a sender the same as a gRPC code. */
