@@ -19,6 +19,8 @@ export type Setup = {
   readonly config: string;
   /** The JSON lines of what goes in, where that is not all of the mesh's lines. */
   readonly lines?: readonly string[];
+  /** `run` may be called again: the first time warms up the daemon, whose peers mostly are there for days. */
+  readonly repeatable?: boolean;
   /** Sends everything in and resolves once everything has come out. */
   run(): Promise<void>;
   close(): Promise<void> | void;
@@ -193,6 +195,7 @@ function grpcTo(name: string, aim: number, options: { form: Form; to: 'otlp' | '
       const sender = Sender.prepare(form, entries, { file: join(folder, 'sent'), port, records });
       const sink = to === 'otlp' ? await Sink.start('otlp') : undefined;
       const out = join(folder, 'out.log');
+      let expected = 0;
       const endpoint = `endpoint: '127.0.0.1:${port}'`;
       const exporter =
         sink === undefined
@@ -205,8 +208,10 @@ exporters:
 ${exporter}
 ${pipeline(receiver, '', to === 'otlp' ? 'otlp' : 'file')}`,
         lines: entries.map(jsonLine),
+        repeatable: true,
         run: async () => {
-          const arrived = sink?.until(records) ?? untilLines(out, records);
+          expected += records;
+          const arrived = sink?.until(expected) ?? untilLines(out, expected);
           await Promise.all([sender.run(), arrived]);
         },
         close: () => {

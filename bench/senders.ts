@@ -13,18 +13,12 @@ const otlpPath = '/opentelemetry.proto.collector.logs.v1.LogsService/Export';
 /** Unary calls under way at once: several proxies share a daemon. */
 const callsMax = 8;
 
-/** Sends the entries again and again until it has sent `records`. */
+/** Sends the entries again and again until it has sent `records`, each time it runs. */
 export class Sender {
   readonly #child: ChildProcess;
-  readonly #ended: Promise<void>;
 
   private constructor(child: ChildProcess) {
     this.#child = child;
-    this.#ended = new Promise((resolve, reject) => {
-      child.once('message', () => resolve());
-      child.once('exit', (code) => reject(new Error(`the sender ended with ${code}`)));
-    });
-    this.#ended.catch(() => undefined);
   }
 
   /** `file` is where the messages are put for the process that sends them to `port`. */
@@ -40,8 +34,13 @@ export class Sender {
 
   /** Resolves when all was sent and, for unary calls, answered with OK. */
   async run(): Promise<void> {
-    this.#child.send('go');
-    await this.#ended;
+    const child = this.#child;
+    await new Promise<void>((resolve, reject) => {
+      child.once('message', () => resolve());
+      child.once('exit', (code) => reject(new Error(`the sender ended with ${code}`)));
+      child.send('go');
+    });
+    child.removeAllListeners('exit');
   }
 
   close(): void {
@@ -113,15 +112,14 @@ async function calls(session: ClientHttp2Session, messages: Iterator<Buffer>): P
 
 async function send([form, file, port, rounds, count]: string[]): Promise<void> {
   const messages = sequence(file ?? '', Number(rounds), Number(count));
-  await new Promise((done) => process.once('message', done));
   const session = connect(`http://127.0.0.1:${port}`);
   if (form === 'als') await stream(session, messages);
   else await Promise.all(Array.from({ length: callsMax }, () => calls(session, messages)));
-  process.send?.('done');
   session.close();
+  process.send?.('done');
 }
 
 if (process.argv[1] === self) {
   process.on('disconnect', () => process.exit(0));
-  await send(process.argv.slice(2));
+  process.on('message', () => void send(process.argv.slice(2)));
 }

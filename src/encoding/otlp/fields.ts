@@ -2,8 +2,17 @@
 // the exporter: the key of a column is encoded once, text is copied from the source bytes in words.
 
 import type { Batch } from '../../pipeline/batch.ts';
-import { ABSENT, CODE, type Column, type Dictionary, NUMBER, TEXT } from '../../pipeline/column.ts';
-import { INT64, KVLIST, putKeyValue } from './any_value.ts';
+import {
+  ABSENT,
+  CODE,
+  type Column,
+  type Dictionary,
+  DOUBLE,
+  INT,
+  NUMBER,
+  TEXT,
+} from '../../pipeline/column.ts';
+import { FLOAT64, INT64, KVLIST, putKeyValue } from './any_value.ts';
 import { codeBytes, encodeOnce, integerOf, isText, putCell } from './cell.ts';
 import {
   copyAbove,
@@ -70,6 +79,14 @@ export class FieldsWriter implements RowWriter {
       if (kind === TEXT) this.#text(out, keys[c]!, column.a[row]!, column.b[row]!);
       else if (kind === CODE) {
         out.piece(this.#coded[c]![column.a[row]!] ?? this.#code(c, column, column.a[row]!));
+      } else if (kind === INT) {
+        const value = column.a[row]!;
+        const isSmall = value >= 0 && column.b[row] === 0;
+        if (!isSmall || !this.#integer(out, keys[c]!, value)) {
+          this.#other(out, keys[c]!, batch, column, row);
+        }
+      } else if (kind === DOUBLE && keys[c]!.length <= doubleKeyMax) {
+        putDouble(out, keys[c]!, column.a[row]!, column.b[row]!);
       } else if (kind === NUMBER) {
         const value = integerOf(batch.bytes, column.a[row]!, column.b[row]!);
         const isSmall = value >= 0 && value < 0x80000000;
@@ -205,6 +222,23 @@ export class FieldsWriter implements RowWriter {
     }
     return key;
   }
+}
+
+/** With a longer key the length of a double's KeyValue takes more than one byte. */
+const doubleKeyMax = 119;
+
+/** A KeyValue whose value is a double, given as its two words. */
+function putDouble(out: ProtobufWriter, key: Key, low: number, high: number): void {
+  const { length } = key;
+  if (out.at + length + 20 > out.limit) out.reserve(length + 20);
+  const { buffer, view, at } = out;
+  copyWords(view, at, key.view, 0, length);
+  buffer[at + 1] = length + 8;
+  buffer[at + length] = 9;
+  buffer[at + length + 1] = FLOAT64;
+  view.setInt32(at + length + 2, low, true);
+  view.setInt32(at + length + 6, high, true);
+  out.at = at + length + 10;
 }
 
 /** The fields of a row as a body: an AnyValue behind its length. */
