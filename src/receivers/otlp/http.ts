@@ -2,6 +2,7 @@
 
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
+import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import { putPartialSuccess, putStatus } from '../../encoding/otlp/response.ts';
 import { refusals, requestRefusals } from '../../pipeline/refusals.ts';
@@ -26,6 +27,15 @@ type Encoding = 'protobuf' | 'json';
 
 const contentTypes = { protobuf: 'application/x-protobuf', json: 'application/json' } as const;
 
+const headersMsMax = 10_000;
+
+/** What a connection is told that ends before there is a request. */
+const clientErrors = new Map([
+  ['HPE_HEADER_OVERFLOW', '431 Request Header Fields Too Large'],
+  ['HPE_CHUNK_EXTENSIONS_OVERFLOW', '413 Payload Too Large'],
+  ['ERR_HTTP_REQUEST_TIMEOUT', '408 Request Timeout'],
+]);
+
 export class HttpListener {
   readonly #config: HttpConfig;
   readonly #parts: ListenerParts;
@@ -34,6 +44,8 @@ export class HttpListener {
   #server: Server | undefined;
   #tls: LoadedTls | undefined;
   #underWay = 0;
+  /** How many requests of a connection wait for their answer. */
+  readonly #asking = new Map<Socket, number>();
   #idle: (() => void) | undefined;
 
   constructor(config: HttpConfig, parts: ListenerParts) {
@@ -84,12 +96,14 @@ export class HttpListener {
 
   #open(tls: LoadedTls | undefined): Server {
     const refused = refusals(this.#parts.context);
+    const { request_timeout } = this.#parts.settings;
+    const patienceMs = request_timeout === 0 ? headersMsMax : request_timeout;
     const options = {
       maxHeaderSize: 16 * 1024,
-      headersTimeout: 10_000,
-      requestTimeout: this.#parts.settings.request_timeout,
+      headersTimeout: Math.min(headersMsMax, patienceMs),
+      requestTimeout: request_timeout,
       keepAliveTimeout: this.#config.idle_timeout,
-      connectionsCheckingInterval: 5000,
+      connectionsCheckingInterval: Math.min(5000, Math.ceil(patienceMs / 4)),
       noDelay: true,
     };
     const onRequest = (request: IncomingMessage, response: ServerResponse): void => {
@@ -116,16 +130,24 @@ export class HttpListener {
     }
     server.maxConnections = this.#config.max_connections;
     server.on('drop', () => refused('limit'));
-    server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
-      if (error.code?.startsWith('HPE_')) refused('protocol');
-      if (socket.writable) socket.end('HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n');
+    server.on('clientError', ({ code = '' }: NodeJS.ErrnoException, socket) => {
+      if (code.startsWith('HPE_')) refused('protocol');
+      if (code === 'ERR_HTTP_REQUEST_TIMEOUT') this.#refused('timeout');
+      const status = clientErrors.get(code) ?? '400 Bad Request';
+      if (socket.writable) socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\n\r\n`);
       else socket.destroy();
+    });
+    // Silence of a peer that waits for us is none of its own; of one that does not read, it is.
+    server.setTimeout(this.#config.idle_timeout, (socket) => {
+      if (!this.#asking.has(socket) || socket.writableLength > 0) socket.destroy();
     });
     return server;
   }
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const { socket } = request;
     this.#underWay++;
+    this.#asking.set(socket, (this.#asking.get(socket) ?? 0) + 1);
     // A peer that is gone needs no answer.
     response.on('error', () => undefined);
     request.on('error', () => undefined);
@@ -137,6 +159,9 @@ export class HttpListener {
     }
     // What was not read is thrown away, so that the peer comes to read the answer.
     request.resume();
+    const others = (this.#asking.get(socket) ?? 1) - 1;
+    if (others > 0) this.#asking.set(socket, others);
+    else this.#asking.delete(socket);
     if (--this.#underWay === 0) this.#idle?.();
   }
 
