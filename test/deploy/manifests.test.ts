@@ -9,23 +9,10 @@ import type { Config, Instance } from '../../src/config/config.ts';
 import { loadConfig } from '../../src/config/load.ts';
 import { schemaProblem, typeProblems } from '../support/kubernetes.ts';
 import { build, type Manifest, readManifests } from '../support/kustomize.ts';
+import { application } from './application.ts';
 import { type Container, mountedConfig, type PodTemplate, templateOf } from './pods.ts';
 
 const deploy = resolve(import.meta.dirname, '../../deploy');
-
-/** A Deployment as somebody has it, who then adds the sidecar. */
-const application = {
-  apiVersion: 'apps/v1',
-  kind: 'Deployment',
-  metadata: { name: 'reviews', namespace: 'bookinfo', labels: { 'meshlog/sidecar': 'enabled' } },
-  spec: {
-    selector: { matchLabels: { app: 'reviews' } },
-    template: {
-      metadata: { labels: { app: 'reviews' } },
-      spec: { containers: [{ name: 'app', image: 'reviews:1' }] },
-    },
-  },
-} as unknown as Manifest;
 
 const folders: [string, Manifest[]][] = [
   'daemonset',

@@ -1,4 +1,5 @@
-// The part of kustomize that deploy/ uses: resources, components, generated config maps and strategic merge patches.
+// The part of kustomize that deploy/ uses: resources, components, generated config maps, strategic merge patches, images.
+// test/deploy/kustomize.test.ts holds it against the real one.
 
 import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
@@ -66,12 +67,29 @@ export function build(folder: string, onto: readonly Manifest[] = []): Manifest[
       if (hits === 0) throw new Error(`${folder}: ${path} fits no object`);
     }
   }
+  objects = objects.map((object) => withImages(object, file.images ?? []));
   const clusterWide = ['Namespace', 'ClusterRole', 'ClusterRoleBinding'];
   return objects.map((object) => {
     const { namespace } = file;
     if (namespace === undefined || clusterWide.includes(object.kind)) return object;
     return { ...object, metadata: { ...object.metadata, namespace } } as Manifest;
   });
+}
+
+/** An object with the images of its pods renamed. */
+function withImages(object: Manifest, images: NonNullable<Kustomization['images']>): Manifest {
+  const visit = (value: unknown): unknown => {
+    if (Array.isArray(value)) return value.map(visit);
+    if (!isMap(value)) return value;
+    const entries = Object.entries(value).map(([key, inner]): [string, unknown] => {
+      const image = key === 'image' ? images.find(({ name }) => name === inner) : undefined;
+      if (image === undefined) return [key, visit(inner)];
+      const { name, newName = name, newTag } = image;
+      return [key, newTag === undefined ? newName : `${newName}:${newTag}`];
+    });
+    return Object.fromEntries(entries);
+  };
+  return visit(object) as Manifest;
 }
 
 function configMap(
@@ -117,7 +135,8 @@ function merged(base: unknown, patch: unknown, field: string): unknown {
       return other === undefined ? item : merged(item, other, '');
     });
     const known = new Set(base.map(keyOf));
-    return [...items, ...patch.filter((item: Json) => !known.has(keyOf(item)))];
+    // What is new comes first, as kustomize has it.
+    return [...patch.filter((item: Json) => !known.has(keyOf(item))), ...items];
   }
   if (!isMap(base) || !isMap(patch)) return patch;
   const result: Record<string, unknown> = { ...base };
