@@ -1,13 +1,15 @@
 // The object rules of the Kubernetes API and of Istio: their own schemas, and their types, which know no other fields.
+// Those of Kuma are ours (kuma.ts).
 
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { kumaProblem } from './kuma.ts';
 import type { Manifest } from './kustomize.ts';
 
 const root = resolve(import.meta.dirname, '../..');
 
-/** The module that knows objects of this kind; undefined: we know no rules for it. */
+/** The module that knows objects of this kind; undefined: there is none. */
 function moduleOf({ apiVersion }: Manifest): string | undefined {
   if (apiVersion.startsWith('kuma.io/')) return undefined;
   if (apiVersion.includes('istio.io/')) return `@kubernetes-models/istio/${apiVersion}`;
@@ -19,7 +21,7 @@ type Model = new (data: object) => { validate(): void };
 /** What the API's schema says about an object; empty: nothing. */
 export async function schemaProblem(manifest: Manifest): Promise<string> {
   const module = moduleOf(manifest);
-  if (module === undefined) return '';
+  if (module === undefined) return kumaProblem(manifest);
   const models = (await import(module)) as Record<string, Model>;
   const model = models[manifest.kind];
   if (model === undefined) return `${manifest.apiVersion} has no ${manifest.kind}`;
