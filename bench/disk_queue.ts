@@ -113,11 +113,11 @@ async function sqlite(folder: string): Promise<void> {
     }
   });
   await measured('SQLite (WAL, full) in worker', (batch) => {
-    const { buffer, end } = writeSnapshot(batch);
-    const body = new Uint8Array(buffer.buffer, 0, end);
+    const { table, bytes } = writeSnapshot(batch);
+    const body = new Uint8Array(Buffer.concat([table, bytes]));
     return new Promise((resolve) => {
       waiting.set(++id, resolve);
-      worker.postMessage({ id, body }, [buffer.buffer as ArrayBuffer]);
+      worker.postMessage({ id, body }, [body.buffer]);
     });
   });
   await worker.terminate();

@@ -62,6 +62,7 @@ export class Batch {
   ownsBytes = true;
   /** Somebody may look at it for longer than its receiver lives: nothing of it goes back to a pool. */
   abandoned = false;
+  #holders = 1;
 
   /** A batch of at most `rows` rows over `bytes`; the receiver fills rowStart, rowEnd, then calls `filled`. */
   constructor(bytes: Buffer, length: number, rows: number) {
@@ -223,9 +224,23 @@ export class Batch {
     return this;
   }
 
+  /** Keeps the batch, and what it is a fork of, beyond their release, until `letGo`: a reader that comes later. */
+  retain(): void {
+    this.#holders++;
+    this.#parent?.retain();
+  }
+
+  /** Ends what `retain` began. */
+  letGo(): void {
+    const parent = this.#parent;
+    this.release();
+    parent?.letGo();
+  }
+
   /** Gives bytes and columns back to their pools. The batch must not be used afterwards. */
   release(): void {
-    if (this.abandoned) return;
+    this.#holders--;
+    if (this.abandoned || this.#holders > 0) return;
     for (const column of this.#recordColumns) {
       if (!this.columns.includes(column)) giveColumn(column);
     }

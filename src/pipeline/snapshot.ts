@@ -29,11 +29,16 @@ type Head = {
   readonly attributesEnd: number;
 };
 
-/**
- * The selected rows as one buffer of the pool, after `headroom` bytes that are left to the caller and with slack at the
- * end.
- */
-export function writeSnapshot(batch: Batch, headroom = 0): { buffer: Buffer; end: number } {
+/** The parts of a snapshot, one behind the other. */
+export type Snapshot = {
+  /** Head and table, in a buffer of the pool. */
+  readonly table: Buffer;
+  /** The batch's own source bytes. */
+  readonly bytes: Buffer;
+};
+
+/** The selected rows, after `headroom` bytes that are left to the caller. Source bytes are not copied. */
+export function writeSnapshot(batch: Batch, headroom = 0): Snapshot {
   const columns = [...batch.columns];
   const fields: Partial<Record<RecordField, number>> = {};
   for (const field of recordFields) {
@@ -58,14 +63,12 @@ export function writeSnapshot(batch: Batch, headroom = 0): { buffer: Buffer; end
     fields,
     attributesEnd: batch.columns.length,
   } satisfies Head);
-  const table = 4 + head.length + rows * 8 + columns.length * rows * 9;
-  const end = headroom + align(table) + batch.length;
-  const buffer = buffers.take(end);
-  buffer.writeUInt32LE(head.length, headroom);
-  head.copy(buffer, headroom + 4);
-  writeTable(buffer, headroom + 4 + head.length, batch, columns, chosen);
-  batch.bytes.copy(buffer, headroom + align(table), 0, batch.length);
-  return { buffer, end };
+  const length = headroom + 4 + head.length + rows * 8 + columns.length * rows * 9;
+  const table = buffers.take(length).subarray(0, length);
+  table.writeUInt32LE(head.length, headroom);
+  head.copy(table, headroom + 4);
+  writeTable(table, headroom + 4 + head.length, batch, columns, chosen);
+  return { table, bytes: batch.bytes.subarray(0, batch.length) };
 }
 
 /** The batch that `writeSnapshot` wrote at start..end. Its source bytes stay in `buffer`, which needs slack after end. */
@@ -120,8 +123,6 @@ export function readSnapshot(buffer: Buffer, start: number, end: number): Batch 
   }
   return batch;
 }
-
-const align = (length: number): number => (length + 3) & ~3;
 
 function gather(values: Uint16Array, rows: Int32Array): Uint16Array {
   const out = new Uint16Array(rows.length);

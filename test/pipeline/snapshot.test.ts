@@ -7,9 +7,9 @@ test('snapshot gives back every selected record as it was', () => {
   fc.assert(
     fc.property(shapes, fc.nat(40), (seed, headroom) => {
       const batch = batchOf(seed);
-      const { buffer, end } = writeSnapshot(batch, headroom);
-      const copy = Buffer.concat([buffer]);
-      const again = readSnapshot(copy, headroom, end);
+      const { table, bytes } = writeSnapshot(batch, headroom);
+      const copy = Buffer.concat([table, bytes]);
+      const again = readSnapshot(copy, headroom, copy.length);
       expect(recordsOf(again)).toEqual(recordsOf(batch));
       expect(again.source).toBe(batch.source);
     }),

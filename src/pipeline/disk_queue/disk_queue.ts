@@ -19,7 +19,7 @@ import {
   type Rest,
 } from '../queue.ts';
 import type { Sender } from '../sender.ts';
-import { FrameReader, recycle } from './frame_reader.ts';
+import { FrameReader } from './frame_reader.ts';
 import { type Group, readGroup } from './group.ts';
 import { Intake } from './intake.ts';
 import { lockFolder } from './lock.ts';
@@ -146,7 +146,7 @@ export class DiskQueue implements Queue {
       mayPassOn: () => this.hasStandIn && (this.#idle() || this.#settings.when_full !== 'block'),
       makeRoom: () => this.#madeRoom(),
       onCommit: (frames) => {
-        for (const frame of frames) reader.remember(frame);
+        reader.committed(frames, this.#sender.failing);
         this.#unreadSinceMs = Math.min(this.#unreadSinceMs, frames[0]?.sinceMs ?? context.now());
         this.#schedule();
       },
@@ -166,7 +166,8 @@ export class DiskQueue implements Queue {
     clearTimeout(this.#timer);
     const parts = this.#parts;
     if (parts === undefined) return { left: 0, persisted: 0 };
-    const { intake, segments, state, lock } = parts;
+    const { intake, segments, state, lock, reader } = parts;
+    reader.fresh.hurry();
     deadline.addEventListener('abort', () => this.#abort.abort(deadline.reason));
     if (deadline.aborted) this.#abort.abort(deadline.reason);
     while (intake.busy && !this.#abort.signal.aborted) await this.#pause();
@@ -305,7 +306,7 @@ export class DiskQueue implements Queue {
     // What was read before a failure goes out first; the same place is read again afterwards.
     if (group.failed) this.#later(retryAfterMs);
     this.#unreadSinceMs = reader.unreadBytes === 0 ? Number.POSITIVE_INFINITY : now();
-    if (group.batches.length > 0) return group;
+    if (group.frames.length > 0) return group;
     // Nothing but damage: it need not be looked at again.
     if (this.#groups.length === 0) this.#frontier = reader.position;
     return undefined;
@@ -315,17 +316,19 @@ export class DiskQueue implements Queue {
     const stop = (): void => group.abort.abort(this.#abort.signal.reason);
     this.#abort.signal.addEventListener('abort', stop, { once: true });
     if (this.#abort.signal.aborted) stop();
-    const { whole, made } = grouped(group.batches);
+    const { whole, made } = grouped(group.frames.map(({ batch }) => batch));
+    let settled = false;
     try {
       for (const batch of whole) await this.#sender.send(batch, group.abort.signal);
       for (const batch of made) batch.release();
-      recycle(group.batches.splice(0));
+      settled = true;
       group.state = 'done';
     } catch {
       // The sender gives up only when it is told to: the process stops, or the oldest file is dropped.
       group.state = this.#abort.signal.aborted ? 'kept' : 'done';
       if (group.state === 'done') this.#parts?.intake.dropped(group.records);
     }
+    for (const { done } of group.frames.splice(0)) done(settled);
     this.#abort.signal.removeEventListener('abort', stop);
     await this.#advance();
     for (const wake of this.#wake.splice(0)) wake();

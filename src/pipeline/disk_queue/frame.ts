@@ -14,13 +14,13 @@ export type FrameHeader = {
   readonly payloadCrc: number;
 };
 
-/** Writes the header of the payload that follows it in `frame`. */
-export function sealFrame(frame: Buffer, records: number): void {
-  frame.writeUInt32LE(magic, 0);
-  frame.writeUInt32LE(frame.length - headerBytes, 4);
-  frame.writeUInt32LE(records, 8);
-  frame.writeUInt32LE(crc32(frame.subarray(headerBytes)), 12);
-  frame.writeUInt32LE(crc32(frame.subarray(0, 16)), 16);
+/** Writes the header of the payload that follows it in `first` and goes on in `rest`. */
+export function sealFrame(first: Buffer, rest: Buffer, records: number): void {
+  first.writeUInt32LE(magic, 0);
+  first.writeUInt32LE(first.length - headerBytes + rest.length, 4);
+  first.writeUInt32LE(records, 8);
+  first.writeUInt32LE(crc32(rest, crc32(first.subarray(headerBytes))), 12);
+  first.writeUInt32LE(crc32(first.subarray(0, 16)), 16);
 }
 
 /** The header at `at`; undefined when there is none or it is damaged. */

@@ -6,19 +6,17 @@ import { buffers, slackBytes } from '../buffers.ts';
 import type { Context } from '../component.ts';
 import { errorChain } from '../errors.ts';
 import { readSnapshot } from '../snapshot.ts';
-import { headerBytes } from './frame.ts';
+import { Fresh } from './fresh.ts';
 import type { Committed } from './intake.ts';
 import type { ReadResult, Segments } from './segments.ts';
 import type { Position } from './state.ts';
 
-/** Committed frames kept in memory while the reader keeps up. */
-const recentBytesMax = 8 << 20;
-
 export type QueuedFrame = {
-  /** Its bytes are a part of a buffer of the pool. */
   readonly batch: Batch;
   readonly records: number;
   readonly segment: number;
+  /** Ends its use. `settled` false: somebody may still look at it, its memory is the garbage collector's. */
+  readonly done: (settled: boolean) => void;
 };
 
 export class FrameReader {
@@ -27,8 +25,8 @@ export class FrameReader {
   readonly #segments: Segments;
   readonly #context: Context;
   readonly #damaged: Counter;
-  readonly #recent = new Map<string, Committed>();
-  #recentBytes = 0;
+  /** What comes next, as far as it is still in memory. */
+  readonly fresh = new Fresh();
 
   constructor(segments: Segments, position: Position, context: Context) {
     this.#segments = segments;
@@ -46,32 +44,24 @@ export class FrameReader {
     return this.#segments.bytesAfter(this.position);
   }
 
-  remember(committed: Committed): void {
-    const { frame, at } = committed;
-    if (this.#recentBytes + frame.length > recentBytesMax) {
-      buffers.giveWhole(frame);
-      return;
-    }
-    this.#recent.set(`${at.segment}:${at.offset}`, committed);
-    this.#recentBytes += frame.length;
+  /** Takes over what was committed. `isAway`: the peer is. */
+  committed(frames: readonly Committed[], isAway: boolean): void {
+    const bytes = frames.reduce((sum, { length }) => sum + length, 0);
+    const follows = this.unreadBytes === this.fresh.bytes + bytes;
+    this.fresh.add(frames, { follows, isAway });
   }
 
   /** Goes to `position` without delivering what lies before it. */
   skipTo(position: Position): void {
     this.position = position;
-    for (const [key, { at, frame }] of this.#recent) {
-      if (at.segment >= position.segment) continue;
-      this.#recent.delete(key);
-      this.#recentBytes -= frame.length;
-      buffers.giveWhole(frame);
-    }
+    this.fresh.skipBefore(position.segment);
   }
 
   /** The next whole frame; what is damaged before it is skipped and counted. Rejects when the disk cannot be read. */
   async next(): Promise<QueuedFrame | undefined> {
     for (;;) {
-      const recent = this.#takeRecent();
-      if (recent !== undefined) return recent;
+      const fresh = this.#takeFresh();
+      if (fresh !== undefined) return fresh;
       const result = await this.#segments.read(this.position);
       if (result.kind === 'end') return undefined;
       const { segment } = result.kind === 'frame' ? result.next : this.position;
@@ -83,7 +73,12 @@ export class FrameReader {
       const { payload, header } = result;
       try {
         const batch = readSnapshot(withSlack(payload), 0, payload.length);
-        return { batch, records: header.records, segment };
+        return {
+          batch,
+          records: header.records,
+          segment,
+          done: (settled) => settled && recycle(batch),
+        };
       } catch (error) {
         this.#damaged.add(payload.length);
         this.#context.drop('queue_damaged', header.records);
@@ -94,16 +89,17 @@ export class FrameReader {
     }
   }
 
-  #takeRecent(): QueuedFrame | undefined {
-    const { segment, offset } = this.position;
-    const key = `${segment}:${offset}`;
-    const recent = this.#recent.get(key);
-    if (recent === undefined) return undefined;
-    const { frame, records } = recent;
-    this.#recent.delete(key);
-    this.#recentBytes -= frame.length;
-    this.position = { segment, offset: offset + frame.length };
-    return { batch: readSnapshot(withSlack(frame), headerBytes, frame.length), records, segment };
+  #takeFresh(): QueuedFrame | undefined {
+    const fresh = this.fresh.take();
+    if (fresh === undefined) return undefined;
+    const { batch, records, at, length } = fresh;
+    this.position = { segment: at.segment, offset: at.offset + length };
+    return {
+      batch,
+      records,
+      segment: at.segment,
+      done: (settled) => this.fresh.done(fresh, settled),
+    };
   }
 
   #skipped({ bytes, records, torn }: Extract<ReadResult, { kind: 'damaged' }>): void {
@@ -118,13 +114,10 @@ export class FrameReader {
   }
 }
 
-/** Ends the use of batches that were read and are delivered. */
-export function recycle(batches: readonly Batch[]): void {
-  for (const batch of batches) {
-    const { bytes } = batch;
-    batch.release();
-    buffers.giveWhole(bytes);
-  }
+function recycle(batch: Batch): void {
+  const { bytes } = batch;
+  batch.release();
+  buffers.giveWhole(bytes);
 }
 
 /** The same bytes with what lies behind them in memory: frames are made with slack that their length does not show. */

@@ -1,13 +1,12 @@
 // Frames that leave together.
 
-import type { Batch } from '../batch.ts';
 import { enoughBytes, type QueueSettings } from '../queue.ts';
-import type { FrameReader } from './frame_reader.ts';
+import type { FrameReader, QueuedFrame } from './frame_reader.ts';
 import type { Position } from './state.ts';
 
 /** Frames that go out as one export; `end` is the position after them. */
 export type Group = {
-  readonly batches: Batch[];
+  readonly frames: QueuedFrame[];
   /** Where its first frame is. */
   segment: number;
   readonly abort: AbortController;
@@ -27,7 +26,7 @@ export async function readGroup(
   nowMs: number,
 ): Promise<Group> {
   const group: Group = {
-    batches: [],
+    frames: [],
     segment: reader.position.segment,
     abort: new AbortController(),
     records: 0,
@@ -47,15 +46,15 @@ export async function readGroup(
       const frame = await reader.next();
       if (frame === undefined) break;
       const { batch, records, segment } = frame;
-      if (group.batches.length === 0) group.segment = segment;
-      group.batches.push(batch);
+      if (group.frames.length === 0) group.segment = segment;
+      group.frames.push(frame);
       group.records += records;
       group.end = reader.position;
       group.sinceMs = Math.min(group.sinceMs, batch.observedMs || group.sinceMs);
       last = Math.max(1, batch.length);
     }
   } catch (error) {
-    if (group.batches.length === 0) throw error;
+    if (group.frames.length === 0) throw error;
     group.failed = true;
   }
   return group;

@@ -79,10 +79,9 @@ export async function repairQueue(folder: string): Promise<{ kept: number; damag
       if (result.kind === 'end' || result.next.segment > last) break;
       at = result.next;
       if (result.kind === 'frame') {
-        const frame = Buffer.alloc(headerBytes + result.payload.length);
-        result.payload.copy(frame, headerBytes);
-        sealFrame(frame, result.header.records);
-        await segments.append([frame], 64 << 20);
+        const header = Buffer.alloc(headerBytes);
+        sealFrame(header, result.payload, result.header.records);
+        await segments.append([header, result.payload], 64 << 20);
         kept += result.header.records;
       } else damagedBytes += result.bytes;
     }

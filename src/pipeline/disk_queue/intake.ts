@@ -2,11 +2,12 @@
 
 import type { Counter } from '../../telemetry/metrics.ts';
 import type { Batch } from '../batch.ts';
+import { buffers } from '../buffers.ts';
 import type { Context } from '../component.ts';
 import { errorChain, RefusedError } from '../errors.ts';
 import { Fifo } from '../fifo.ts';
 import { type QueueSettings, queueDrops } from '../queue.ts';
-import { writeSnapshot } from '../snapshot.ts';
+import { type Snapshot, writeSnapshot } from '../snapshot.ts';
 import { headerBytes, sealFrame } from './frame.ts';
 import type { Segments } from './segments.ts';
 import type { Position } from './state.ts';
@@ -20,24 +21,29 @@ const lookAgainMs = 100;
 const unwritable =
   'cannot write the disk queue, sources wait for what is in it, then for each export';
 
+/** A batch that is on disk. Whoever gets it says `letGo` to the batch, and tells the source with `resolve`. */
 export type Committed = {
-  readonly frame: Buffer;
+  readonly batch: Batch;
   readonly records: number;
   readonly sinceMs: number;
   readonly at: Position;
+  /** Bytes on disk. */
+  readonly length: number;
+  readonly memoryBytes: number;
+  readonly resolve: () => void;
 };
 
 type Put = {
   readonly batch: Batch;
   /** Made when its turn comes: puts that wait take no more memory than their receivers hold anyway. */
-  frame: Buffer | undefined;
+  frame: Snapshot | undefined;
   readonly records: number;
   readonly sinceMs: number;
   readonly resolve: () => void;
   readonly reject: (error: Error) => void;
 };
 
-type Framed = Put & { readonly frame: Buffer };
+type Framed = Put & { readonly frame: Snapshot };
 
 export type IntakeOptions = {
   readonly segments: Segments;
@@ -153,9 +159,10 @@ export class Intake {
     for (let put = this.#puts.at(0); put !== undefined; put = this.#puts.at(0)) {
       put.frame ??= frameOf(put.batch);
       const { frame } = put;
-      if (group.length > 0 && bytes + frame.length > commitBytesMax) break;
+      const length = lengthOf(frame);
+      if (group.length > 0 && bytes + length > commitBytesMax) break;
       // An empty queue takes any batch, however small the queue is.
-      const fits = frame.length <= free || (group.length === 0 && isIdle() && this.#isClean());
+      const fits = length <= free || (group.length === 0 && isIdle() && this.#isClean());
       if (!fits && (settings.when_full !== 'drop_newest' || isIdle())) break;
       this.#puts.shift();
       if (!fits) {
@@ -164,8 +171,8 @@ export class Intake {
         continue;
       }
       group.push({ ...put, frame });
-      bytes += frame.length;
-      free -= frame.length;
+      bytes += length;
+      free -= length;
     }
     return group;
   }
@@ -176,12 +183,13 @@ export class Intake {
 
   async #write(group: readonly Framed[]): Promise<void> {
     const { segments, segmentBytes, context, onCommit } = this.#options;
+    const parts = group.flatMap(({ frame }) => [frame.table, frame.bytes]);
+    // A write that hangs goes on reading them, whatever becomes of the put.
+    for (const { batch } of group) batch.retain();
     try {
-      await segments.append(
-        group.map(({ frame }) => frame),
-        segmentBytes,
-      );
+      await segments.append(parts, segmentBytes);
     } catch (error) {
+      for (const { batch } of group) batch.letGo();
       await this.#failed(group, error);
       return;
     }
@@ -189,14 +197,16 @@ export class Intake {
     this.#failing = false;
     this.#commits.add(1);
     const { segment, offset } = segments.end;
-    let at = offset - group.reduce((sum, { frame }) => sum + frame.length, 0);
-    const frames = group.map(({ frame, records, sinceMs }) => {
-      const committed = { frame, records, sinceMs, at: { segment, offset: at } };
-      at += frame.length;
-      return committed;
+    let at = offset - parts.reduce((sum, part) => sum + part.length, 0);
+    const committed = group.map(({ frame, batch, records, sinceMs, resolve }) => {
+      const length = lengthOf(frame);
+      const position = { segment, offset: at };
+      at += length;
+      buffers.giveWhole(frame.table);
+      const memoryBytes = batch.footprint;
+      return { batch, records, sinceMs, at: position, length, memoryBytes, resolve };
     });
-    onCommit(frames);
-    for (const { resolve } of group) resolve();
+    onCommit(committed);
   }
 
   async #failed(group: readonly Framed[], error: unknown): Promise<void> {
@@ -218,9 +228,10 @@ export class Intake {
 const isFull = (error: unknown): boolean =>
   ['ENOSPC', 'EDQUOT'].includes((error as NodeJS.ErrnoException).code ?? '');
 
-function frameOf(batch: Batch): Buffer {
-  const { buffer, end } = writeSnapshot(batch, headerBytes);
-  const frame = buffer.subarray(0, end);
-  sealFrame(frame, batch.count);
+function frameOf(batch: Batch): Snapshot {
+  const frame = writeSnapshot(batch, headerBytes);
+  sealFrame(frame.table, frame.bytes, batch.count);
   return frame;
 }
+
+const lengthOf = ({ table, bytes }: Snapshot): number => table.length + bytes.length;

@@ -89,19 +89,19 @@ export class Segments {
   }
 
   /**
-   * Appends frames and forces them to disk. When it rejects, the file is as it was before; the caller may try again.
+   * Appends the parts of frames and forces them to disk. When it rejects, the file is as it was before; the caller may try again.
    * Begins a new file when the current one would exceed `bytesMax`.
    */
-  async append(frames: readonly Buffer[], bytesMax: number): Promise<void> {
+  async append(parts: readonly Buffer[], bytesMax: number): Promise<void> {
     let writer = this.#writer;
-    const bytes = frames.reduce((sum, frame) => sum + frame.length, 0);
+    const bytes = parts.reduce((sum, part) => sum + part.length, 0);
     if (writer === undefined || (writer.offset > 0 && writer.offset + bytes > bytesMax)) {
       writer = await this.#roll();
     }
     const { file, offset, segment } = writer;
     faultPoint('before_persist');
     try {
-      await writeAll(file, frames, offset);
+      await writeAll(file, parts, offset);
       faultPoint('before_commit');
       await file.datasync();
     } catch (error) {
@@ -278,13 +278,9 @@ function countRecords(
   return records;
 }
 
-async function writeAll(
-  file: FileHandle,
-  frames: readonly Buffer[],
-  offset: number,
-): Promise<void> {
+async function writeAll(file: FileHandle, parts: readonly Buffer[], offset: number): Promise<void> {
   let at = offset;
-  let rest = [...frames];
+  let rest = [...parts];
   while (rest.length > 0) {
     let { bytesWritten } = await file.writev(rest, at);
     at += bytesWritten;

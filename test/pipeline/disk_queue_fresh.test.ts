@@ -1,0 +1,98 @@
+// What was committed lately goes to the exporter from memory.
+
+import { readdirSync, truncateSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { Batch } from '../../src/pipeline/batch.ts';
+import { away, later, lines, now, queueFolder } from '../support/disk_queue.ts';
+
+const folder = queueFolder();
+const pause = (ms: number): Promise<void> => new Promise((done) => setTimeout(done, ms));
+/** Takes much memory: twelve of them are more than is kept. */
+const large = (text: string): Batch => Batch.ofLines([text + '.'.repeat(600_000)]);
+const numbered = (count: number): string[] => Array.from({ length: count }, (_, n) => `${n}`);
+const firstWords = (batch: Batch): string[] => lines(batch).map((line) => line.split('.')[0] ?? '');
+
+test('disk_queue hands on what is still in memory without reading it back', async () => {
+  const seen: string[] = [];
+  let open: () => void = () => undefined;
+  const opened = new Promise<void>((done) => {
+    open = done;
+  });
+  const { queue } = folder.over(
+    async (batch) => {
+      await opened;
+      seen.push(...lines(batch));
+    },
+    { concurrency: 1 },
+  );
+  await queue.start();
+  for (const text of ['a', 'b', 'c']) await queue.put(Batch.ofLines([text]));
+  for (const name of readdirSync(folder.path)) {
+    if (name.endsWith('.seg')) truncateSync(join(folder.path, name));
+  }
+  open();
+  await queue.stop(later());
+  expect(seen).toEqual(['a', 'b', 'c']);
+});
+
+test('disk_queue keeps the memory of a batch that its source has released until it is exported', async () => {
+  const seen: string[] = [];
+  const { queue } = folder.over(async (batch) => {
+    await pause(20);
+    seen.push(...lines(batch));
+  });
+  await queue.start();
+  for (const text of numbered(20)) {
+    const source = Batch.ofLines([`line ${text}`]);
+    const fork = source.fork();
+    await queue.put(fork);
+    fork.release();
+    source.release();
+    Batch.ofLines(['what comes into the same memory']).release();
+  }
+  await queue.stop(later());
+  expect(seen).toEqual(numbered(20).map((n) => `line ${n}`));
+});
+
+test('disk_queue lets sources wait a little for an exporter that works, and not for one that hangs', async () => {
+  const seen: string[] = [];
+  let open: () => void = () => undefined;
+  const opened = new Promise<void>((done) => {
+    open = done;
+  });
+  const { queue } = folder.over(
+    async (batch) => {
+      await opened;
+      seen.push(...firstWords(batch));
+    },
+    { concurrency: 1, batch: { min_size: 0, max_size: '1KiB' } },
+  );
+  await queue.start();
+  let settled = 0;
+  const puts = numbered(16).map((text) => queue.put(large(text)).then(() => settled++));
+  await pause(500);
+  expect(settled).toBeGreaterThan(4);
+  expect(settled).toBeLessThan(16);
+  // The exporter has not moved for a second: the rest waits on disk, its sources do not wait.
+  await Promise.all(puts);
+  const startedMs = performance.now();
+  await queue.put(large('16'));
+  expect(performance.now() - startedMs).toBeLessThan(500);
+  open();
+  await queue.stop(later());
+  expect(seen).toEqual(numbered(17));
+});
+
+test('disk_queue does not let sources wait for a peer that is away', async () => {
+  const { queue } = folder.over(away, { concurrency: 1 });
+  await queue.start();
+  await queue.put(Batch.ofLines(['first']));
+  await pause(10);
+  const startedMs = performance.now();
+  for (const text of numbered(16)) await queue.put(large(text));
+  expect(performance.now() - startedMs).toBeLessThan(900);
+  expect(await queue.stop(now())).toEqual({ left: 0, persisted: 17 });
+  const { seen } = await folder.collected();
+  expect(seen.map((line) => line.split('.')[0])).toEqual(['first', ...numbered(16)]);
+});
