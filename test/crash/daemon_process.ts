@@ -34,7 +34,9 @@ export class DaemonProcess {
   ): DaemonProcess {
     const file = join(folder, 'config.yaml');
     writeFileSync(file, config);
-    const command = [process.execPath, program(), 'run', '--config', file];
+    // As the image and the command itself run it.
+    const young = '--max-semi-space-size=8';
+    const command = [process.execPath, young, program(), 'run', '--config', file];
     const [first = '', ...args] = [...(options.wrapper ?? []), ...command];
     const child = spawn(first, args, {
       stdio: ['ignore', 'ignore', 'pipe'],

@@ -1,8 +1,16 @@
 import { expect, test } from 'vitest';
-import { memoryUnderDeadSinks } from './dead_sinks.ts';
+import { memoryUnderDeadSinks, type Source, sources } from './dead_sinks.ts';
 
-test('memory stays within the budget and 140 MiB with every sink dead under full load (P8)', async () => {
-  const { peakMib, boundMib, offeredMib } = await memoryUnderDeadSinks(8000);
-  expect(offeredMib).toBeGreaterThan(64);
-  expect(peakMib).toBeLessThan(boundMib);
-}, 40_000);
+const loads: readonly (readonly [string, readonly Source[]])[] = [
+  ['files and TCP: within the budget and 140 MiB', ['file', 'tcp']],
+  ['every receiver: within the budget and 200 MiB', sources],
+];
+
+for (const [what, offered] of loads) {
+  test(`memory with every sink dead under full load of ${what} (P8)`, async () => {
+    const { peakMib, boundMib, offeredMib, usedMib } = await memoryUnderDeadSinks(6000, offered);
+    expect(offeredMib).toBeGreaterThan(64);
+    expect(usedMib).toBeGreaterThan(16);
+    expect(peakMib).toBeLessThan(boundMib);
+  }, 40_000);
+}

@@ -1,7 +1,7 @@
 // npm run soak [-- KILLS]: the long form of crash.test.ts. Random lives under random sinks, each scenario counted to the
 // end, then ten minutes (SOAK_MINUTES) with every sink dead under full load.
 
-import { memoryUnderDeadSinks } from './dead_sinks.ts';
+import { memoryUnderDeadSinks, sources } from './dead_sinks.ts';
 import { allFaults, exportFaults, fileFaults } from './faults.ts';
 import { type Kind, Scenario } from './scenario.ts';
 import type { Mood } from './sinks.ts';
@@ -85,7 +85,7 @@ for (let done = 0; done < kills; done += perScenario) {
   }
 }
 if (minutes > 0) {
-  const { peakMib, boundMib, offeredMib } = await memoryUnderDeadSinks(minutes * 60_000);
+  const { peakMib, boundMib, offeredMib } = await memoryUnderDeadSinks(minutes * 60_000, sources);
   console.log(
     `every sink dead for ${minutes} min, ${offeredMib.toFixed(0)} MiB offered: RSS peak ${peakMib.toFixed(0)} MiB, bound ${boundMib} MiB`,
   );
