@@ -5,8 +5,11 @@ import { existsSync, renameSync, statSync } from 'node:fs';
 const { LOG, MAX_BYTES, REOPEN, INTERVAL_MS = '10000' } = process.env;
 
 async function rotate() {
-  if (!existsSync(LOG) || statSync(LOG).size < Number(MAX_BYTES)) return;
-  renameSync(LOG, `${LOG}.1`);
+  if (existsSync(LOG)) {
+    if (statSync(LOG).size < Number(MAX_BYTES)) return;
+    renameSync(LOG, `${LOG}.1`);
+  } else if (!existsSync(`${LOG}.1`)) return;
+  // Also when the proxy could not be asked the last time: until it opens a new file it writes into the old one.
   const response = await fetch(REOPEN, { method: 'POST' });
   if (!response.ok) throw new Error(`${REOPEN} answered ${response.status}`);
 }
