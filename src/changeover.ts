@@ -12,6 +12,7 @@ import {
 } from './graph.ts';
 import { errorChain } from './pipeline/errors.ts';
 import type { Rest } from './pipeline/queue.ts';
+import { keepPorts } from './wire/kept_ports.ts';
 
 /** How long receivers that go may take to hand over what they hold before others begin. */
 const patienceMs = 2000;
@@ -53,6 +54,15 @@ export async function startFresh(changing: Changing): Promise<string[]> {
 
 /** Goes over to the next graph. Returns what did not work out, in words; the rest runs. */
 export async function changeOver(changing: Changing): Promise<string[]> {
+  const closePorts = keepPorts();
+  try {
+    return await changeParts(changing);
+  } finally {
+    closePorts();
+  }
+}
+
+async function changeParts(changing: Changing): Promise<string[]> {
   const { old, next, around, deadline } = changing;
   const problems: string[] = [];
   const gone = missingIn(old.receivers, next.receivers);

@@ -3,6 +3,7 @@
 import { lstat, unlink } from 'node:fs/promises';
 import { connect, type Server } from 'node:net';
 import { type Address, addressText } from './address.ts';
+import { keptFor, takenOver } from './kept_ports.ts';
 
 export type ListenOptions = {
   /** Permissions of a unix socket. */
@@ -26,9 +27,14 @@ export async function listen(
   }
 }
 
+/** Ports that were asked for by number, by server: another one may go on with them. */
+const asked = new WeakMap<Server, string>();
+
 /** Stops accepting. Connections live on; resolves at once. */
 export function stopListening(server: Server): void {
-  if (server.listening) server.close();
+  if (!server.listening) return;
+  const address = asked.get(server);
+  if (address === undefined || !keptFor(address, server)) server.close();
 }
 
 /** The address that was really bound: port 0 becomes the port that the system chose. */
@@ -46,6 +52,9 @@ function listening(server: Server, address: Address, socketMode: number): Promis
       resolve();
     };
     if (address.kind === 'tcp') {
+      const text = addressText(address);
+      if (address.port !== 0) asked.set(server, text);
+      if (takenOver(text, server, done)) return;
       server.listen({ host: address.host, port: address.port, backlog }, done);
       return;
     }
