@@ -16,7 +16,7 @@ import { keepPorts } from './wire/kept_ports.ts';
 
 /** How long receivers that go may take to hand over what they hold before others begin. */
 const patienceMs = 2000;
-/** And how long before what is new is looked at, so that ports are not closed for long. */
+/** And how long before what is new is looked at, so that those who connect meanwhile do not wait for long. */
 const firstPatienceMs = 500;
 /** How long a disk queue may still deliver before its successor takes the folder: what it holds is safe. */
 const folderPatienceMs = 1000;
