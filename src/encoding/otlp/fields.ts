@@ -73,33 +73,57 @@ export class FieldsWriter implements RowWriter {
     const columns = this.#columns;
     const keys = this.#columnKeys;
     const batch = this.#batch!;
+    const source = this.#view;
+    const isUtf8 = this.#isUtf8;
     for (let c = 0; c < columns.length; c++) {
       const column = columns[c]!;
       const kind = column.kind[row]!;
-      if (kind === TEXT) this.#text(out, keys[c]!, column.a[row]!, column.b[row]!);
-      else if (kind === CODE) {
-        out.piece(this.#coded[c]![column.a[row]!] ?? this.#code(c, column, column.a[row]!));
-      } else if (kind === INT) {
-        const value = column.a[row]!;
-        const isSmall = value >= 0 && column.b[row] === 0;
-        if (!isSmall || !this.#integer(out, keys[c]!, value)) {
-          this.#other(out, keys[c]!, batch, column, row);
+      if (kind === ABSENT) {
+        if (this.#fallbacks !== undefined) this.#fallback(out, c);
+        continue;
+      }
+      const a = column.a[row]!;
+      if (kind === CODE) {
+        out.piece(this.#coded[c]![a] ?? this.#code(c, column, a));
+        continue;
+      }
+      const key = keys[c]!;
+      const b = column.b[row]!;
+      const { length } = key;
+      if (kind === TEXT) {
+        const count = b - a;
+        if (length + count > 126 || !(isUtf8 || isText(batch.bytes, source, a, b))) {
+          this.#text(out, key, a, b);
+          continue;
         }
-      } else if (kind === DOUBLE && keys[c]!.length <= doubleKeyMax) {
-        putDouble(out, keys[c]!, column.a[row]!, column.b[row]!);
-      } else if (kind === NUMBER) {
-        const value = integerOf(batch.bytes, column.a[row]!, column.b[row]!);
-        const isSmall = value >= 0 && value < 0x80000000;
-        if (!isSmall || !this.#integer(out, keys[c]!, value)) {
-          this.#other(out, keys[c]!, batch, column, row);
-        }
-      } else if (kind !== ABSENT) this.#other(out, keys[c]!, batch, column, row);
-      else if (this.#fallbacks !== undefined) {
-        const fallback = this.#fallbacks[c];
-        if (fallback !== undefined) out.put(fallback);
+        // Nearly every cell: its lengths take one byte each.
+        if (out.at + 160 > out.limit) out.reserve(160);
+        const { view, at } = out;
+        copyWords(view, at, key.view, 0, length);
+        view.setUint8(at + 1, length + count + 1);
+        view.setInt32(at + length, (count << 16) | 0x0a00 | (count + 2), true);
+        copyWords(view, at + length + 3, source, a, count);
+        out.at = at + length + 3 + count;
+        continue;
+      }
+      if (kind === DOUBLE && length <= doubleKeyMax) {
+        putDouble(out, key, a, b);
+        continue;
+      }
+      let value = -1;
+      if (kind === NUMBER) value = integerOf(batch.bytes, a, b);
+      else if (kind === INT && b === 0) value = a;
+      if (value < 0 || value > 0x7fffffff || !this.#integer(out, key, value)) {
+        this.#other(out, key, batch, column, row);
       }
     }
     if (this.#facts.length > 0) out.piece(this.#facts);
+  }
+
+  /** What a row without a column's field has from the batch. */
+  #fallback(out: ProtobufWriter, c: number): void {
+    const fallback = this.#fallbacks?.[c];
+    if (fallback !== undefined) out.put(fallback);
   }
 
   /** A KeyValue whose value is the text start..end: its lengths are known before it is written. */
@@ -113,14 +137,6 @@ export class FieldsWriter implements RowWriter {
     const { length, view: head } = key;
     if (out.at + length + count + 20 > out.limit) out.reserve(length + count + 20);
     const { buffer, view, at } = out;
-    if (length + count + 1 < 128) {
-      copyWords(view, at, head, 0, length);
-      view.setUint8(at + 1, length + count + 1);
-      view.setInt32(at + length, (count << 16) | 0x0a00 | (count + 2), true);
-      copyWords(view, at + length + 3, this.#view, start, count);
-      out.at = at + length + 3 + count;
-      return;
-    }
     const any = 1 + varintSize(count) + count;
     buffer[at] = this.#tag;
     let to = putVarint(buffer, at + 1, length - 2 + varintSize(any) + any);
