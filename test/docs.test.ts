@@ -105,6 +105,17 @@ describe.each(pages)('%s', (page) => {
     }
   });
 
+  test('what stands below a command is what it prints', () => {
+    for (const [index, { language, body }] of blocks.entries()) {
+      const before = blocks[index - 1];
+      const command = before?.language === 'sh' ? before.body.trim().split('\n').at(-1) : undefined;
+      if (language !== 'text' || !command?.startsWith(call)) continue;
+      expect(
+        spawnSync('sh', ['-ec', runnable(command)], { cwd: root, encoding: 'utf8' }).stdout,
+      ).toBe(body);
+    }
+  });
+
   const lines = blocks
     .filter(({ language }) => language === 'sh')
     .flatMap(({ body }) => body.trim().split('\n'));
@@ -115,14 +126,10 @@ describe.each(pages)('%s', (page) => {
     if (/^npm ci && npm (start|test)$/.test(line)) return;
     const needsMore = /^(kubectl|docker|helm|curl) /.test(line);
     if (needsMore) expectPathsOf(line);
-    const call = 'npm run -s meshlog --';
     const isOurs = line.includes(call);
     expect(needsMore || isOurs, 'a command that this test knows').toBe(true);
     if (!isOurs) return;
-    const command = (needsMore ? line.slice(line.indexOf(call)) : line).replace(
-      call,
-      `"${process.execPath}" src/main.ts`,
-    );
+    const command = runnable(needsMore ? line.slice(line.indexOf(call)) : line);
     const { status, stderr, stdout } = spawnSync('sh', ['-ec', command], {
       cwd: root,
       encoding: 'utf8',
@@ -133,6 +140,11 @@ describe.each(pages)('%s', (page) => {
     expect(stdout).not.toBe('');
   });
 });
+
+/** The program in a clone, and the same without npm around it. */
+const call = 'npm run -s meshlog --';
+const runnable = (command: string): string =>
+  command.replace(call, `"${process.execPath}" src/main.ts`);
 
 /** What needs a cluster or an engine: the files that it names are there. */
 function expectPathsOf(line: string): void {
