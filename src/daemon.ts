@@ -19,6 +19,7 @@ import { Budget } from './pipeline/budget.ts';
 import type { Log } from './pipeline/component.ts';
 import { errorChain, RefusedError } from './pipeline/errors.ts';
 import { type Pipeline, receiverEdge } from './pipeline/pipeline.ts';
+import type { Rest } from './pipeline/queue.ts';
 import { type Description, descriptionOf, type Status, statusOf } from './status.ts';
 import { Degradations } from './telemetry/degraded.ts';
 import { Metrics } from './telemetry/metrics.ts';
@@ -33,6 +34,13 @@ export type DaemonOptions = {
   /** Where lines of the daemon's own log go. */
   readonly write: (line: string) => void;
 };
+
+const droppedRecords = 'meshlog_dropped_records_total';
+/** Reasons of the end. */
+const lostFor = ['refused', 'stopped'];
+
+/** What an exporter did not deliver. */
+type Left = Rest & { readonly id: string };
 
 /** A start that failed, with every reason. */
 export class StartError extends Error {
@@ -224,19 +232,36 @@ export class Daemon {
     await this.#reloading;
     const grace = AbortSignal.timeout(this.#graph.config.service.grace_period);
     const deadline = hurry === undefined ? grace : AbortSignal.any([grace, hurry]);
-    const { left, persisted } = await this.#halt(deadline);
-    if (persisted > 0) this.log.info(`${persisted} records stay in disk queues for the next start`);
-    if (left === 0) this.log.info('stopped, nothing was left');
-    else {
-      this.log.error(
-        `stopped with ${left} records undelivered after the grace period; sources that were not acknowledged (files, OTLP clients) still hold theirs`,
-      );
-    }
+    const droppedBefore = this.#lost();
+    const rests = await this.#halt(deadline);
+    const undelivered = this.#sayRest(rests, this.#lost() - droppedBefore);
     await this.#selfLog.close();
-    return left;
+    return undelivered;
   }
 
-  async #halt(deadline: AbortSignal): Promise<{ left: number; persisted: number }> {
+  /** The last line. Returns how many records did not arrive. */
+  #sayRest(rests: readonly Left[], dropped: number): number {
+    const persisted = rests.reduce((sum, rest) => sum + rest.persisted, 0);
+    if (persisted > 0) this.log.info(`${persisted} records stay in disk queues for the next start`);
+    const left = rests.reduce((sum, rest) => sum + rest.left, 0);
+    if (left + dropped === 0) {
+      this.log.info('stopped, nothing was left');
+      return 0;
+    }
+    const each = rests.filter((rest) => rest.left > 0).map((rest) => `${rest.id} ${rest.left}`);
+    const where = each.length === 0 ? '' : ` (exporter ${each.join(', exporter ')})`;
+    this.log.error(
+      `stopped with ${left} records undelivered${where}; dropped at the end: ${dropped}, in all since the start: ${this.metrics.total(droppedRecords)}; sources that were not acknowledged (files, OTLP clients) still hold theirs`,
+    );
+    return left + dropped;
+  }
+
+  /** Records that were dropped because nobody took them, not because somebody wanted it so. */
+  #lost(): number {
+    return this.metrics.total(droppedRecords, ({ reason = '' }) => lostFor.includes(reason));
+  }
+
+  async #halt(deadline: AbortSignal): Promise<Left[]> {
     this.#phase = 'stopping';
     const { receivers, exporters, stages } = this.#graph;
     const stopped = Promise.allSettled([
@@ -244,16 +269,18 @@ export class Daemon {
       ...this.#leaving,
     ]);
     await Promise.race([stopped, aborted(deadline)]);
-    const results = await Promise.all(exporters.map((node) => stopExporter(node, deadline)));
+    const rests = await Promise.all(
+      exporters.map(async (node) => ({
+        id: node.instance.id,
+        ...(await stopExporter(node, deadline)),
+      })),
+    );
     // Their last deliveries were settled by the queues just now; a defect in one must not hold up the end.
     await Promise.race([stopped, delay(1000)]);
     await Promise.allSettled(stages.map((node) => node.stage.processor.stop?.()));
     await this.#admin?.close();
     this.#unwatch();
-    return {
-      left: results.reduce((sum, result) => sum + result.left, 0),
-      persisted: results.reduce((sum, result) => sum + result.persisted, 0),
-    };
+    return rests;
   }
 
   /** What `meshlog status` shows. */

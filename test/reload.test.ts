@@ -222,6 +222,37 @@ ${service('grace_period: 2s\n  pipelines: { logs: { receivers: [file], exporters
     expect(daemon.said).toMatch(/stopped with \d+ records undelivered/);
   });
 
+  test('says of each exporter what was left, and how much of it is gone', async () => {
+    const port = await freePort();
+    const daemon = await run(`
+receivers:
+  file: { include: [in.log], start_at: beginning, poll_interval: 20ms }
+  tcp: { endpoint: '127.0.0.1:${port}', linger: 10ms }
+exporters:
+  otlp/dead: { endpoint: '127.0.0.1:1', tls: { insecure: true } }
+  otlp/lossy: { endpoint: '127.0.0.1:1', tls: { insecure: true }, queue: { when_full: drop_newest } }
+  file: { path: out.jsonl }
+${service(`grace_period: 1s
+  pipelines:
+    logs/files: { receivers: [file], exporters: [otlp/dead, file] }
+    logs/lines: { receivers: [tcp], exporters: [otlp/dead, otlp/lossy, file] }`)}`);
+    const peer = await connected(port);
+    peer.write('from a peer\n'.repeat(30));
+    await eventually(() => linesIn('out.jsonl').length === 30);
+    writeFileSync(join(folder, 'in.log'), 'from a file\n'.repeat(500));
+    await eventually(() => linesIn('out.jsonl').length === 530);
+    daemon.signal('SIGTERM');
+    expect(await daemon.ended).toBe(1);
+    // Each exporter's own; what a peer sent is gone, twice counted where two exporters had it; the file has its lines.
+    expect(daemon.said).toMatch(
+      /ERROR .*stopped with 560 records undelivered \(exporter otlp\/dead 530, exporter otlp\/lossy 30\); dropped at the end: 60, in all since the start: 60; sources/,
+    );
+    expect(daemon.said).toMatch(
+      /receiver tcp.*dropped 30 records that nobody took at the end: exporter otlp\/dead /,
+    );
+    peer.destroy();
+  });
+
   test('comes at once with a second SIGTERM', async () => {
     writeFileSync(join(folder, 'in.log'), many);
     const daemon = await run(backedUp('{ type: memory }').replace('2s', '20s'));

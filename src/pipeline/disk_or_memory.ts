@@ -64,12 +64,15 @@ export class DiskOrMemoryQueue implements Queue {
 
   put(batch: Batch): Promise<void> {
     if (this.#stopping) {
-      return Promise.reject(new RefusedError('queue is stopping', { retryable: true }));
+      return Promise.reject(
+        new RefusedError(`exporter ${this.#context.id} is stopping`, { retryable: true }),
+      );
     }
     if (!this.#isOpen) return this.#standIn().put(batch);
     return this.#disk.put(batch).catch((error: unknown) => {
       if (!(error instanceof UnwritableError)) throw error;
-      if (this.#stopping) throw new RefusedError('queue is stopping', { retryable: true });
+      if (this.#stopping)
+        throw new RefusedError(`exporter ${this.#context.id} is stopping`, { retryable: true });
       return this.#standIn().put(batch);
     });
   }

@@ -29,6 +29,9 @@ export class Handover {
   #open = 0;
   #timer: NodeJS.Timeout | undefined;
   #chances = Number.POSITIVE_INFINITY;
+  /** Dropped since the receiver stops, and why the last of them. */
+  #droppedAtEnd = 0;
+  #whyDropped = '';
   #idle: (() => void)[] = [];
 
   constructor(deliver: Deliver, context: Context) {
@@ -48,6 +51,10 @@ export class Handover {
   async finish(): Promise<void> {
     this.#chances = lastChances;
     if (this.#open > 0) await new Promise<void>((resolve) => this.#idle.push(resolve));
+    if (this.#droppedAtEnd === 0) return;
+    this.#context.log.error(
+      `dropped ${this.#droppedAtEnd} records that nobody took at the end: ${this.#whyDropped}`,
+    );
   }
 
   async #first(item: Item): Promise<void> {
@@ -81,15 +88,28 @@ export class Handover {
       this.#dropping = false;
     } catch (error) {
       if (error instanceof RefusedError && error.retryable && this.#chances > 0) return error;
-      if (!this.#dropping) this.#context.log.error(`drops refused records: ${errorChain(error)}`);
-      this.#dropping = true;
-      this.#context.drop('refused', item.batch.count);
+      this.#drop(item.batch.count, errorChain(error));
     }
     item.batch.release();
     this.#context.budget.give(item.budgetBytes);
     this.#open--;
     if (this.#open === 0) for (const resolve of this.#idle.splice(0)) resolve();
     return undefined;
+  }
+
+  /** Counts them. Says it when it begins, and at the end how many they were. */
+  #drop(records: number, why: string): void {
+    const { log, drop } = this.#context;
+    drop('refused', records);
+    if (this.#chances !== Number.POSITIVE_INFINITY) {
+      this.#droppedAtEnd += records;
+      this.#whyDropped = why;
+    } else if (!this.#dropping) {
+      log.error(
+        `drops refused records, ${records} for a start, all in meshlog_dropped_records_total: ${why}`,
+      );
+    }
+    this.#dropping = true;
   }
 
   #wait(refusal: RefusedError): void {

@@ -77,7 +77,7 @@ export class MemoryQueue implements Queue {
 
   put(batch: Batch): Promise<void> {
     if (this.#stopping) {
-      return Promise.reject(new RefusedError('queue is stopping', { retryable: true }));
+      return Promise.reject(this.#refusal('is stopping'));
     }
     if (this.#settings.when_full !== 'block') {
       this.#keepCopy(batch);
@@ -153,7 +153,11 @@ export class MemoryQueue implements Queue {
     this.#letGo(item);
     // A copy has no source that could bring it again.
     if (item.budgetBytes > 0) this.#context.drop('stopped', item.batch.count);
-    item.reject(new RefusedError(why, { retryable: true }));
+    item.reject(this.#refusal(why));
+  }
+
+  #refusal(why: string): RefusedError {
+    return new RefusedError(`exporter ${this.#context.id} ${why}`, { retryable: true });
   }
 
   /** Starts as many exports as may run; a small batch waits a little for company unless the queue is stopping. */

@@ -57,6 +57,12 @@ export class Metrics {
     return this.#families.get(name)?.series.get(keyOf(labels))?.read();
   }
 
+  /** The sum of a metric's series, of those whose labels pass. */
+  total(name: string, wanted: (labels: Labels) => boolean = () => true): number {
+    const series = [...(this.#families.get(name)?.series.values() ?? [])];
+    return series.reduce((sum, { labels, read }) => (wanted(labels) ? sum + read() : sum), 0);
+  }
+
   /** Every metric with its help, for the reference page. */
   list(): { name: string; help: string; type: string }[] {
     return [...this.#families.values()].map(({ name, help, type }) => ({ name, help, type }));

@@ -53,4 +53,15 @@ describe('handover', () => {
     expect(refuse.refused).toBeGreaterThan(1);
     expect(context.dropped).toEqual({ refused: 1 });
   });
+
+  test('says at the end how many records were dropped, and who did not take them', async () => {
+    const context = testContext();
+    const handover = new Handover(refusing({ retryAfterMs: 1 }), context);
+    for (const name of names) handover.push(Batch.ofLines([name, name]), 0);
+    await handover.finish();
+    expect(context.dropped).toEqual({ refused: 12 });
+    expect(context.logged.filter((line) => line.startsWith('error'))).toEqual([
+      'error: dropped 12 records that nobody took at the end: the test refuses',
+    ]);
+  });
 });

@@ -156,7 +156,9 @@ export class DiskQueue implements Queue {
 
   put(batch: Batch): Promise<void> {
     if (this.#stopping || this.#parts === undefined) {
-      return Promise.reject(new RefusedError('queue is stopping', { retryable: true }));
+      return Promise.reject(
+        new RefusedError(`exporter ${this.#context.id} is stopping`, { retryable: true }),
+      );
     }
     return this.#parts.intake.put(batch);
   }

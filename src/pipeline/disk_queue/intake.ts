@@ -118,7 +118,8 @@ export class Intake {
     await Promise.race([this.#running, new Promise((done) => setTimeout(done, 1000).unref())]);
     const rest = this.#puts.drain();
     for (const put of rest) {
-      put.reject(new RefusedError('stopped before it was on disk', { retryable: true }));
+      const why = `exporter ${this.#options.context.id} stopped before it was on disk`;
+      put.reject(new RefusedError(why, { retryable: true }));
     }
     return rest.reduce((sum, put) => sum + put.records, 0);
   }
