@@ -1,6 +1,7 @@
 // meshlog status and meshlog reload: questions to a running daemon over its control socket.
 
 import type { Command } from 'commander';
+import type { Config } from '../config/config.ts';
 import type { ReloadOutcome } from '../reloader.ts';
 import type { Status } from '../status.ts';
 
@@ -40,9 +41,11 @@ export function controlCommands(program: Command, exit: (code: number) => void):
   );
 }
 
-/** The answer; undefined after saying on stderr why there is none. */
+/** The answer; undefined after saying on stderr why there is none, and what the admin port says instead. */
 async function asked(options: Options, command: string): Promise<unknown> {
-  const path = await socketOf(options);
+  const config = await configOf(options);
+  const { controlPath } = await import('./run.ts');
+  const path = options.socket ?? (config && controlPath(config));
   if (path === undefined) {
     process.stderr.write(
       'no control socket: name it with --socket, or give --config with service.state_directory or service.control_socket\n',
@@ -54,22 +57,34 @@ async function asked(options: Options, command: string): Promise<unknown> {
     return await ask(path, { command }, timeoutMs);
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
-    process.stderr.write(`no daemon answers at ${path}: ${why}\n`);
+    process.stderr.write(`no daemon answers at ${path}: ${why}\n${await readiness(config)}`);
     return undefined;
   }
 }
 
-async function socketOf({ socket, config: files }: Options): Promise<string | undefined> {
-  if (socket !== undefined) return socket;
+async function configOf({ config: files }: Options): Promise<Config | undefined> {
   if (files === undefined) return undefined;
-  const [{ readConfig }, { catalogue }, { controlPath }] = await Promise.all([
+  const [{ readConfig }, { catalogue }] = await Promise.all([
     import('../config/load.ts'),
     import('../components.ts'),
-    import('./run.ts'),
   ]);
   const { config, report } = readConfig(files, catalogue, process.env, process.stderr);
   if (config === undefined) process.stderr.write(report);
-  return config === undefined ? undefined : controlPath(config);
+  return config;
+}
+
+/** What /readyz says, for a daemon that has no control socket (its state volume may be the reason); empty: nothing. */
+async function readiness(config: Config | undefined): Promise<string> {
+  const { enabled, endpoint } = config?.service.admin ?? {};
+  if (!enabled || endpoint?.kind !== 'tcp') return '';
+  const host = endpoint.host === '0.0.0.0' ? '127.0.0.1' : endpoint.host;
+  try {
+    const url = `http://${host.includes(':') ? `[${host}]` : host}:${endpoint.port}/readyz`;
+    const answer = await fetch(url, { signal: AbortSignal.timeout(2000) });
+    return `${url} answers:\n${(await answer.text()).replace(/^(?=.)/gm, '  ')}`;
+  } catch {
+    return '';
+  }
 }
 
 const mebibytes = (bytes: number): string => `${(bytes / 1024 ** 2).toFixed(1)} MiB`;

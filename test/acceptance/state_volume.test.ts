@@ -105,6 +105,17 @@ test.skipIf(skipped.mounts !== '')(
       /receiver file: .*checkpoints are kept in memory only.*EROFS: read-only file system/,
       /exporter file: .*no disk queue.*EROFS: read-only file system/,
     );
+    // A socket in the state volume could not be made: then the admin port tells.
+    const config = readFileSync(join(folder, 'config.yaml'), 'utf8')
+      .replace(/ {2}control_socket: .*\n/, '')
+      .replace('127.0.0.1:0', `127.0.0.1:${daemon.port('admin')}`);
+    writeFileSync(join(folder, 'other.yaml'), config);
+    expect(meshlog(['status', '--config', 'other.yaml'], folder)).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(
+        /no daemon answers at [\s\S]*readyz answers:\n {2}ready\n {2}degraded: /,
+      ),
+    });
     append(1, 100);
     await arrived(100);
     within(daemon.pid, `mount -o remount,rw '${state}'`);

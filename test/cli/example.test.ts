@@ -39,7 +39,7 @@ test('shows who called whom and what failed, and stops cleanly', async () => {
     });
   });
   expect(out).toMatch(
-    /^\d\d:\d\d:\d\d\.\d{3} {2}(GW|OUT|IN) +\S+ +-> \S+ +GET \/\S+ +\d{3} +\d+ ms/m,
+    /^\d\d:\d\d:\d\d\.\d{3} {2}(GW|OUT|IN) +\S+ +-> \S+ +[A-Z]+ \/\S+ +(\d{3}|-) +\d+ ms/m,
   );
   expect(said).toMatch(/^meshlog \d+\.\d+\.\d+ /);
   expect(said).toContain('parse > filter/probes > sample > enrich');
