@@ -3,7 +3,6 @@
 
 import { once } from 'node:events';
 import { Agent, request } from 'node:http';
-import { connect as connectHttp2 } from 'node:http2';
 import { connect as connectTcp, type Socket } from 'node:net';
 import { gzipSync, zstdCompressSync } from 'node:zlib';
 import { afterEach, describe, expect, test } from 'vitest';
@@ -273,13 +272,4 @@ test('otlp over HTTP leaves a peer that reads no answer, and holds little for it
     socket.write('x');
     return socket.destroyed;
   }, 3000);
-});
-
-test('otlp over HTTP tells a client of plain HTTP/2 that it does not speak it', async () => {
-  const on = await scene();
-  const session = connectHttp2(`http://127.0.0.1:${on.port}`);
-  open.push(() => session.destroy());
-  const [error] = await once(session, 'error');
-  expect(String(error)).toMatch(/Protocol error|ERR_HTTP2/);
-  await undisturbed(on);
 });

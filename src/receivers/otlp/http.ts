@@ -8,6 +8,7 @@ import { putPartialSuccess, putStatus } from '../../encoding/otlp/response.ts';
 import { refusals, requestRefusals } from '../../pipeline/refusals.ts';
 import { addressText } from '../../wire/address.ts';
 import { grpcCode } from '../../wire/grpc_call.ts';
+import { alpnProtocols, Http2Beside } from '../../wire/http2_beside.ts';
 import { boundAddress, listen, stopListening } from '../../wire/listen.ts';
 import { spiffeAllowed, spiffeId } from '../../wire/spiffe.ts';
 import { keepFresh, serverOptions } from '../../wire/tls.ts';
@@ -42,6 +43,7 @@ export class HttpListener {
   readonly #isAllowed: Authorize;
   readonly #refused: (reason: string) => void;
   #server: Server | undefined;
+  #http2: Http2Beside | undefined;
   #tls: LoadedTls | undefined;
   #underWay = 0;
   /** How many requests of a connection wait for their answer. */
@@ -75,6 +77,7 @@ export class HttpListener {
     if (server === undefined) return;
     stopListening(server);
     server.closeIdleConnections();
+    this.#http2?.close();
     if (this.#underWay > 0) {
       await new Promise<void>((resolve) => {
         const timer = setTimeout(resolve, stopGraceMs);
@@ -85,6 +88,7 @@ export class HttpListener {
       });
     }
     server.closeAllConnections();
+    this.#http2?.destroy();
     this.#tls?.certificates.close();
   }
 
@@ -113,7 +117,12 @@ export class HttpListener {
       tls === undefined
         ? createServer(options, onRequest)
         : createTlsServer(
-            { ...options, ...serverOptions(tls.settings, tls.certificates) },
+            {
+              ...options,
+              ...serverOptions(tls.settings, tls.certificates),
+              ALPNProtocols: alpnProtocols,
+              handshakeTimeout: headersMsMax,
+            },
             onRequest,
           );
     if (tls !== undefined) {
@@ -128,6 +137,14 @@ export class HttpListener {
         socket.destroy();
       });
     }
+    this.#http2 = new Http2Beside(onRequest, {
+      requestTimeout: request_timeout,
+      idleTimeout: this.#config.idle_timeout,
+      firstWordsTimeout: options.headersTimeout,
+      broken: () => refused('protocol'),
+      timedOut: () => this.#refused('timeout'),
+    });
+    this.#http2.attach(server, tls === undefined ? 'plain' : 'tls');
     server.maxConnections = this.#config.max_connections;
     server.on('drop', () => refused('limit'));
     server.on('clientError', ({ code = '' }: NodeJS.ErrnoException, socket) => {

@@ -69,7 +69,9 @@ const config = z
     grpc: grpc.nullish().describe('OTLP over gRPC. Empty: with the defaults.'),
     http: http
       .nullish()
-      .describe('OTLP over HTTP. Empty: with the defaults. With neither grpc nor http: both.'),
+      .describe(
+        'OTLP over HTTP/1.1 and HTTP/2, in plain text too. Empty: with the defaults. With neither grpc nor http: both.',
+      ),
     access_logs: z
       .enum(['auto', 'always', 'never'])
       .default('auto')
