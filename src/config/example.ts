@@ -19,7 +19,7 @@ const head = `# meshlog: what \`npm start\` runs.
 const used: Record<Kind, readonly { readonly type: string; readonly text: string }[]> = {
   receiver: [
     { type: 'demo', text: 'demo:\n  requests_per_second: 40' },
-    { type: 'file', text: 'file/istio:\n  include: [logs/*.log]' },
+    { type: 'file', text: 'file/istio:\n  include: [./*.log]' },
     { type: 'tcp', text: 'tcp:\n  endpoint: 127.0.0.1:5170' },
   ],
   processor: [
