@@ -227,14 +227,23 @@ export type HttpSink = {
   close(): void;
 };
 
-/** An HTTP server that takes logs. Bodies are kept as they were before any compression. */
-export async function httpSink(options: { path?: string; tls?: object } = {}): Promise<HttpSink> {
+/**
+ * An HTTP server that takes logs. Bodies are kept as they were before any compression; one over `bodyBytesMax` is refused
+ * with 413 and not kept.
+ */
+export async function httpSink(
+  options: { path?: string; tls?: object; bodyBytesMax?: number } = {},
+): Promise<HttpSink> {
   const sink = { port: 0, requests: [], answers: [] } as unknown as HttpSink & { port: number };
   const handler: RequestListener = (request, response) => {
     const chunks: Buffer[] = [];
     request.on('data', (chunk: Buffer) => chunks.push(chunk));
     request.on('end', () => {
       const raw = Buffer.concat(chunks);
+      if (raw.length > (options.bodyBytesMax ?? Number.POSITIVE_INFINITY)) {
+        response.writeHead(413).end();
+        return;
+      }
       const encoding = request.headers['content-encoding'];
       const body =
         encoding === 'gzip' ? gunzipSync(raw) : encoding === 'zstd' ? zstdDecompressSync(raw) : raw;
