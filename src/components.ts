@@ -31,9 +31,16 @@ export type Catalogue = {
   readonly exporters: Readonly<Record<string, ExporterType>>;
 };
 
-/** An exporter whose schema also has what the engine offers to all of them: queue, retry_on_failure, timeout. */
+/**
+ * An exporter whose schema also has what the engine offers to all of them: queue, retry_on_failure, timeout. What it words
+ * itself stays.
+ */
 function queued(type: ExporterType): ExporterType {
-  return { ...type, config: (type.config as z.ZodObject).safeExtend(exporterSettings) };
+  const own = type.config as z.ZodObject;
+  const added = Object.entries(exporterSettings).filter(
+    ([name]) => !Object.hasOwn(own.shape, name),
+  );
+  return { ...type, config: own.safeExtend(Object.fromEntries(added)) };
 }
 
 const byName = <T extends { readonly name: string }>(types: readonly T[]): Record<string, T> =>

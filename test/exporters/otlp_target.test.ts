@@ -1,4 +1,5 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
+import { catalogue } from '../../src/components.ts';
 import { otlpConfig } from '../../src/exporters/otlp/settings.ts';
 import { resolveTarget, type Target } from '../../src/exporters/otlp/target.ts';
 
@@ -70,6 +71,24 @@ test('otlp speaks TLS when told by scheme or tls, and plain text otherwise', () 
     {},
   ]) {
     expect(otlpConfig.safeParse(bad).success, JSON.stringify(bad)).toBe(false);
+  }
+});
+
+test('otlp takes the timeout of a request from the environment when the configuration has none', () => {
+  const timeoutOf = (settings: object, environment: Record<string, string>): number => {
+    for (const [name, value] of Object.entries(environment)) vi.stubEnv(name, value);
+    const config = catalogue.exporters['otlp']?.config.parse({ endpoint: 'a', ...settings });
+    vi.unstubAllEnvs();
+    return (config as { timeout: number }).timeout;
+  };
+  const [general, logs] = ['OTEL_EXPORTER_OTLP_TIMEOUT', 'OTEL_EXPORTER_OTLP_LOGS_TIMEOUT'];
+  expect(timeoutOf({}, {})).toBe(10_000);
+  expect(timeoutOf({}, { [general]: '2500' })).toBe(2500);
+  expect(timeoutOf({}, { [general]: '2500', [logs]: '700' })).toBe(700);
+  expect(timeoutOf({}, { [general]: '0' })).toBe(0);
+  expect(timeoutOf({ timeout: '3s' }, { [general]: '2500' })).toBe(3000);
+  for (const bad of ['', '10s', '-1', '1e3', '99999999999']) {
+    expect(timeoutOf({}, { [general]: bad })).toBe(10_000);
   }
 });
 

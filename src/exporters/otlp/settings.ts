@@ -3,7 +3,7 @@
 import { z } from 'zod';
 import { attributesField, bodyField } from '../../access_log/format_fields.ts';
 import { bytes, duration, secret, tlsClient } from '../../config/fields.ts';
-import { environmentEndpoint, parseTarget } from './target.ts';
+import { environmentEndpoint, environmentTimeoutMs, parseTarget } from './target.ts';
 
 const headerName = /^[a-zA-Z0-9_.-]+$/;
 
@@ -65,6 +65,14 @@ export const otlpConfig = z
       })
       .optional()
       .describe('HTTP/2 pings, for grpc. Absent: none; timeouts alone find dead connections.'),
+    timeout: duration()
+      .prefault(() => {
+        const ms = environmentTimeoutMs(process.env);
+        return ms === undefined ? '10s' : `${ms}ms`;
+      })
+      .describe(
+        'For one attempt. A longer one counts as failed and is repeated. 0: no limit. Absent: OTEL_EXPORTER_OTLP_LOGS_TIMEOUT or OTEL_EXPORTER_OTLP_TIMEOUT, in milliseconds, or 10s.',
+      ),
     max_request_bytes: bytes()
       .prefault('4MB')
       .describe('A request ends before it would be larger. Most servers refuse more than 4 MiB.'),

@@ -59,6 +59,12 @@ export function environmentEndpoint(environment: Environment): string | undefine
   return variable(environment, 'ENDPOINT');
 }
 
+/** Milliseconds, as the specification has it; what is no number counts as unset. */
+export function environmentTimeoutMs(environment: Environment): number | undefined {
+  const value = variable(environment, 'TIMEOUT');
+  return value !== undefined && /^\d{1,9}$/.test(value) ? Number(value) : undefined;
+}
+
 /** Puts settings and environment together. The settings have been checked. */
 export function resolveTarget(settings: OtlpSettings, environment: Environment): Target {
   const protocol =
