@@ -10,7 +10,7 @@ import {
   receiverNode,
   type Surroundings,
 } from './graph.ts';
-import { errorChain } from './pipeline/errors.ts';
+import { errorChain, RefusedError } from './pipeline/errors.ts';
 import type { Rest } from './pipeline/queue.ts';
 import { keepPorts } from './wire/kept_ports.ts';
 
@@ -180,6 +180,24 @@ export async function stopExporter(
   // An exporter that does not end must not hold up the others.
   await Promise.race([exporter.stop().catch(() => undefined), delay(patienceMs)]);
   return result;
+}
+
+/** What would keep receivers from starting, besides what has failed already. They take nothing, and are closed again. */
+export async function tryReceivers(
+  failed: string[],
+  nodes: readonly ReceiverNode[],
+): Promise<void> {
+  const refuse = (): Promise<void> =>
+    Promise.reject(new RefusedError('nothing is started', { retryable: true }));
+  const opened: ReceiverNode[] = [];
+  for (const node of nodes) {
+    await attempt(failed, `receiver ${node.instance.id}`, async () => {
+      await node.receiver.start(refuse);
+      opened.push(node);
+    });
+  }
+  const closed = Promise.allSettled(opened.map(({ receiver }) => receiver.stop()));
+  await Promise.race([closed, delay(patienceMs)]);
 }
 
 export async function attempt(

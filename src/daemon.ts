@@ -9,6 +9,7 @@ import {
   needsRestart,
   startFresh,
   stopExporter,
+  tryReceivers,
 } from './changeover.ts';
 import type { Catalogue } from './components.ts';
 import type { Config, Instance } from './config/config.ts';
@@ -117,7 +118,10 @@ export class Daemon {
         node.queue.publish();
       });
     }
-    if (failed.length > 0) throw new StartError(failed);
+    if (failed.length > 0) {
+      await tryReceivers(failed, graph.receivers);
+      throw new StartError(failed);
+    }
     const started: ReceiverNode[] = [];
     for (const node of graph.receivers) {
       await attempt(failed, `receiver ${node.instance.id}`, async () => {

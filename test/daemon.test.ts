@@ -7,6 +7,7 @@ import { catalogue } from '../src/components.ts';
 import type { Config } from '../src/config/config.ts';
 import { loadConfig } from '../src/config/load.ts';
 import { Daemon, StartError } from '../src/daemon.ts';
+import { listening } from './support/sockets.ts';
 
 let folder = '';
 beforeEach(() => {
@@ -50,6 +51,39 @@ async function until(what: () => boolean): Promise<void> {
   for (let i = 0; i < 500 && !what(); i++) await new Promise((done) => setTimeout(done, 10));
   expect(what()).toBe(true);
 }
+
+test('daemon says at once what keeps exporters and receivers from starting, and leaves nothing open', async () => {
+  const [taken, free] = [createServer(), createServer()];
+  const [port, freePort] = [await listening(taken), await listening(free)];
+  await new Promise((closed) => free.close(closed));
+  const config = configOf(`
+receivers:
+  tcp: { endpoint: '127.0.0.1:${port}' }
+  envoy_als: { endpoint: '127.0.0.1:${port}' }
+  otlp: { grpc: { endpoint: '127.0.0.1:${port}' }, http: { endpoint: '127.0.0.1:${port}' } }
+  tcp/good: { endpoint: '127.0.0.1:${freePort}' }
+exporters:
+  file: { path: . }
+  otlp: { endpoint: 'https://127.0.0.1:1', tls: { ca_file: missing.pem } }
+service:
+  admin: { endpoint: '127.0.0.1:${port}' }
+  pipelines:
+    logs: { receivers: [tcp, envoy_als, otlp, tcp/good], exporters: [file, otlp] }
+`);
+  const error = await started(config).catch((reason: unknown) => reason);
+  const inUse = `cannot listen on 127.0.0.1:${port}: the address is in use`;
+  expect((error as StartError).reasons).toEqual([
+    expect.stringMatching(/^service\.admin: .*address already in use/),
+    expect.stringMatching(/^exporter file: /),
+    expect.stringMatching(/^exporter otlp: cannot read .*missing\.pem: no such file/),
+    expect.stringContaining(`receiver tcp: ${inUse}`),
+    expect.stringContaining(`receiver envoy_als: ${inUse}`),
+    expect.stringContaining(`receiver otlp: ${inUse}; ${inUse}`),
+  ]);
+  const again = createServer();
+  expect(await listening(again, freePort)).toBe(freePort);
+  for (const server of [again, taken]) server.close();
+});
 
 test('daemon runs a pipeline, answers on its admin port, and stops without a rest', async () => {
   const { daemon, said } = await started(configOf(pipelines('out.jsonl')));

@@ -156,15 +156,17 @@ class OtlpReceiver implements Receiver {
     if (settings.http !== undefined || both) {
       listeners.push(new HttpListener(settings.http ?? http.parse({}), parts));
     }
-    try {
-      for (const listener of listeners) {
-        await listener.start();
-        this.#listeners.push(listener);
-      }
-    } catch (error) {
-      await this.stop();
-      throw error;
+    const problems: unknown[] = [];
+    for (const listener of listeners) {
+      await listener.start().then(
+        () => this.#listeners.push(listener),
+        (error) => problems.push(error),
+      );
     }
+    if (problems.length === 0) return;
+    await this.stop();
+    if (problems.length === 1) throw problems[0];
+    throw new Error(problems.map((problem) => (problem as Error).message).join('; '));
   }
 
   async stop(): Promise<void> {
