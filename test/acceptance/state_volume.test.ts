@@ -34,7 +34,7 @@ afterEach(async () => {
 
 /** Lines of a file through a disk queue into another file. The control socket is where it can always be made. */
 async function start(wrapper: readonly string[], path = 'out/out.log'): Promise<void> {
-  writeFileSync(join(folder, 'in.log'), 'line 0\n');
+  if (!existsSync(join(folder, 'in.log'))) writeFileSync(join(folder, 'in.log'), 'line 0\n');
   daemon = await DaemonProcess.started(
     folder,
     `receivers: { file: { include: [in.log], start_at: beginning, poll_interval: 20ms } }
@@ -55,8 +55,8 @@ const append = (from: number, to: number, text = ''): void => {
 };
 
 /** The numbers of the lines that came out. */
-function written(): number[] {
-  const path = join(folder, 'out/out.log');
+function written(name = 'out/out.log'): number[] {
+  const path = join(folder, name);
   if (!existsSync(path)) return [];
   const lines = readFileSync(path, 'utf8').split('\n').slice(0, -1);
   return lines.map((line) => Number(/^line (\d+)/.exec(JSON.parse(line).body)?.[1]));
@@ -222,6 +222,27 @@ test.skipIf(skipped.ext4 !== '')(
     await arrived(100);
     expect(new Set(written())).toEqual(new Set(countTo(100)));
     expect(daemon.said).not.toMatch(/no disk queue/);
+    expect(await daemon.stop()).toBe(0);
+  },
+);
+
+test.skipIf(skipped.mounts !== '')(
+  `places that a killed process has left are known to the next one, although the volume is read-only${skipped.mounts}`,
+  async () => {
+    const state = join(folder, 'state');
+    const readOnly = `mount --bind '${state}' '${state}'; mount -o remount,ro,bind '${state}'`;
+    await start([]);
+    append(1, 100);
+    await arrived(100);
+    // Checkpoints are written within 100 ms, into SQLite's log, which a killed process leaves behind.
+    await new Promise((done) => setTimeout(done, 500));
+    await daemon.stop('SIGKILL');
+    expect(existsSync(join(state, 'file.checkpoints.db-wal'))).toBe(true);
+    await start(amongOwnMounts(readOnly), 'out/second.log');
+    await expectDegraded(/checkpoints are kept in memory only.*EROFS/);
+    append(100, 200);
+    await eventually(() => written('out/second.log').length >= 100);
+    expect(written('out/second.log')).toEqual(countTo(200).slice(100));
     expect(await daemon.stop()).toBe(0);
   },
 );

@@ -144,6 +144,21 @@ describe.each(folders)('%s', (name, objects) => {
     }
   });
 
+  test('memory limits leave room above the most that a role takes with every sink dead', () => {
+    const [mounted] = objects.flatMap((object) => mountedConfig(object, objects) ?? []);
+    const { service, receivers } = load(mounted!.text, mounted!.container);
+    // test/crash/memory.test.ts holds the daemon to these.
+    const isGateway = receivers.some(({ type }) => type === 'envoy_als' || type === 'otlp');
+    const mostBytes = Number(service.memory_budget) + (isGateway ? 200 : 140) * 2 ** 20;
+    const { limits, requests } = mounted!.container.resources ?? {};
+    expect(bytesOf(limits?.['memory'] ?? '')).toBeGreaterThanOrEqual(1.5 * mostBytes);
+    expect(bytesOf(limits?.['memory'] ?? '')).toBeLessThanOrEqual(2 * mostBytes);
+    const rate = name === 'sidecar' ? '1,000' : '10,000';
+    const row = new RegExp(`^\\| ${rate} \\|.*\\| (\\d+) \\|$`, 'm');
+    const [, measuredMib] = row.exec(readFileSync(join(deploy, 'README.md'), 'utf8')) ?? [];
+    expect(bytesOf(requests?.['memory'] ?? '')).toBeGreaterThan(Number(measuredMib) * 2 ** 20);
+  });
+
   test('what is sent inside the cluster goes to a service of the gateways', () => {
     const [, gateway] = folders.find(([folder]) => folder === 'gateway')!;
     const services = [...objects, ...gateway].filter(({ kind }) => kind === 'Service');
