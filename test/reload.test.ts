@@ -5,9 +5,11 @@ import {
   existsSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
   renameSync,
   rmSync,
+  statSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
@@ -17,6 +19,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { ask } from '../src/wire/control_socket.ts';
 import { DaemonProcess } from './crash/daemon_process.ts';
+import { grpcSink } from './support/otlp.ts';
 import { connected, eventually, listening, sink } from './support/sockets.ts';
 
 let folder = '';
@@ -265,6 +268,37 @@ ${service(`grace_period: 1s
     expect(performance.now() - startMs).toBeLessThan(3500);
   });
 });
+
+test('a second SIGTERM loses nothing that was acknowledged: a disk queue has it for the next start', async () => {
+  const lines = Array.from({ length: 20_000 }, (_, n) => `line ${n} ${'.'.repeat(200)}`);
+  const config = (port: number): string => `
+receivers: { file: { include: [in.log], start_at: beginning, poll_interval: 20ms } }
+exporters:
+  otlp: { endpoint: '127.0.0.1:${port}', tls: { insecure: true }, queue: { type: disk, size: 32MiB } }
+${service('grace_period: 20s\n  pipelines: { logs: { receivers: [file], exporters: [otlp] } }')}`;
+  // One that takes connections and never answers: after the first signal alone it is waited for.
+  const silent = createServer((socket) => socket.on('error', () => undefined));
+  writeFileSync(join(folder, 'in.log'), lines.map((line) => `${line}\n`).join(''));
+  const daemon = await run(config(await listening(silent)));
+  const frames = (): number =>
+    readdirSync(join(folder, 'state', 'queue', 'otlp'))
+      .filter((name) => name.endsWith('.seg'))
+      .reduce((sum, name) => sum + statSync(join(folder, 'state/queue/otlp', name)).size, 0);
+  await eventually(() => frames() > 2e6);
+  const startMs = performance.now();
+  daemon.signal('SIGTERM');
+  await new Promise((done) => setTimeout(done, 50));
+  daemon.signal('SIGTERM');
+  await daemon.ended;
+  expect(performance.now() - startMs).toBeLessThan(5000);
+  expect(daemon.said).toMatch(/\d+ records stay in disk queues for the next start/);
+  const well = await grpcSink();
+  await run(config(well.port));
+  await eventually(() => well.bodies().size >= lines.length, 20_000);
+  expect(well.bodies()).toEqual(new Set(lines));
+  silent.close();
+  well.close();
+}, 60_000);
 
 test('a process that was stopped goes on, and says that it was held up (P5)', async () => {
   writeFileSync(join(folder, 'in.log'), 'one\n');

@@ -166,6 +166,8 @@ export type GrpcSink = {
   /** What the next requests are answered with; the last one stays. Empty: everything is accepted. */
   answers: Answer[];
   records(): SeenRecord[];
+  /** All bodies so far. Each request is decoded once: it may be asked for often. */
+  bodies(): ReadonlySet<unknown>;
   /** Ends every connection at once. */
   close(): void;
 };
@@ -210,8 +212,17 @@ export async function grpcSink(
       (error, bound) => (error === null ? resolve(bound) : reject(error)),
     );
   });
+  const bodies = new Set<unknown>();
+  let looked = 0;
   return Object.assign(sink, {
     port,
+    bodies: () => {
+      for (const request of sink.requests.slice(looked)) {
+        for (const { body } of seenRecords(request)) bodies.add(body);
+        looked++;
+      }
+      return bodies;
+    },
     records: () => sink.requests.flatMap(seenRecords),
     close: () => server.forceShutdown(),
   });
