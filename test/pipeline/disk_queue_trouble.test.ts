@@ -162,3 +162,20 @@ test('disk_queue can be repaired: what is whole is kept, the rest is gone', asyn
   });
   expect((await folder.collected()).seen).toEqual(['first', 'third']);
 });
+
+test('disk_queue is ready at once whatever waits in it: a start reads sizes, no content (B11)', async () => {
+  await leave(['a']);
+  const [first = ''] = segments();
+  // 64 GiB, of which the file system has nothing: reading them would take minutes.
+  for (let n = 1; n <= 64; n++) {
+    const name = String(Number(first.slice(0, 16)) + n).padStart(16, '0');
+    writeFileSync(join(folder.path, `${name}.seg`), '');
+    truncateSync(join(folder.path, `${name}.seg`), 2 ** 30);
+  }
+  const { queue, context } = folder.over(away, { size: '100GB' });
+  const startMs = performance.now();
+  await queue.start();
+  expect(performance.now() - startMs).toBeLessThan(1000);
+  expect(context.logged.join()).toContain('65536.0 MiB wait in the disk queue from before');
+  await queue.stop(now());
+});
