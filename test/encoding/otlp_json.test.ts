@@ -170,35 +170,33 @@ describe('otlp_json refuses', () => {
   }
 });
 
-test('otlp_json writes times and integers beyond 2^53 as text, exactly', () => {
-  const bytes = oracleBytes({
-    resourceLogs: [
-      {
-        scopeLogs: [
-          {
-            logRecords: [
-              {
-                timeUnixNano: '18446744073709551615',
-                attributes: [
-                  { key: 'a', value: { intValue: '-1' } },
-                  { key: 'b', value: { intValue: '9007199254740993' } },
-                ],
-              },
-            ],
-          },
-        ],
-      },
-    ],
-  });
-  expect(written(bytes)).toEqual(
-    withRecord({
-      timeUnixNano: '18446744073709551615',
-      attributes: [
-        { key: 'a', value: { intValue: '-1' } },
-        { key: 'b', value: { intValue: '9007199254740993' } },
-      ],
-    }),
-  );
+test('otlp_json writes times and integers of any size as text, exactly', () => {
+  const unsigned = ['1', '9007199254740991', '9007199254740992', '9007199254740993'];
+  for (const last of ['000000', '000001', '000009', '000010', '099999', '100000', '999999']) {
+    unsigned.push(`1600000000000${last}`, `18446744073708${last}`);
+  }
+  unsigned.push('18446744073709551615');
+  const signed = ['-1', '-9007199254740993', '-9223372036854775808', '9223372036854775807', '0'];
+  for (const timeUnixNano of unsigned) {
+    for (const intValue of [...signed, ...unsigned.filter((text) => text.length < 19)]) {
+      const record = { timeUnixNano, attributes: [{ key: 'a', value: { intValue } }] };
+      expect(written(oracleBytes(withRecord(record)))).toEqual(withRecord(record));
+    }
+  }
+});
+
+test('otlp_json writes pairs of any shape', () => {
+  const long = 'k'.repeat(300);
+  const attributes = [
+    { key: 'text', value: { stringValue: '' } },
+    { key: 'quoted "key"', value: { stringValue: 'a "text"\n' } },
+    { key: long, value: { stringValue: long } },
+    { key: 'null', value: {} },
+    { key: 'nested', value: { kvlistValue: { values: [{ key: '', value: { intValue: '1' } }] } } },
+    { key: 'last', value: { boolValue: true } },
+  ];
+  const bytes = oracleBytes(withRecord({ attributes }));
+  expect(written(bytes)).toEqual(withRecord({ attributes }));
 });
 
 test('otlp_json writes a document a line, none of them too long', () => {
