@@ -154,6 +154,17 @@ function stdinOf(line: string): string {
   return `${JSON.stringify({ result: { httpAccessLog: entry } })}\n`;
 }
 
+test('every line of the comparison says where it can be looked up, for both sides', () => {
+  const [, section = ''] = text('README.md').split('## Compared with others');
+  const rows = [...section.split('## ')[0]!.matchAll(/^\| (?!\|)(?!-)(.+) \|$/gm)];
+  const cells = rows.map(([, row = '']) => row.split(' | ')).filter(([first]) => first !== '');
+  expect(cells.length).toBeGreaterThan(6);
+  for (const [what, ours = '', others = ''] of cells) {
+    expect(ours, what).toMatch(/\]\((test|bench|deploy)\//);
+    expect(others, what).toMatch(/\]\(https:\/\//);
+  }
+});
+
 test('the examples, the ready pipelines and config.example.yaml have no problems', () => {
   const files = globSync(['config.example.yaml', 'pipelines/*.yaml', 'docs/examples/*.yaml'], {
     cwd: root,
