@@ -37,10 +37,10 @@ export type GrpcHandler = {
    */
   message(message: Buffer): undefined | GrpcStatus | Promise<undefined | GrpcStatus>;
   /**
-   * Where a message of so many bytes is put together as it comes in; `message` is then given the beginning of it. Absent:
-   * in fresh memory.
+   * Where a message of so many bytes is put together as it comes in; `message` is then given the beginning of it. Absent
+   * or undefined: in fresh memory.
    */
-  place?(bytes: number): Buffer;
+  place?(bytes: number): Buffer | undefined;
   /** The peer has said everything. */
   end(): GrpcReply | Promise<GrpcReply>;
   /** The call ended before that: nobody waits for a reply. */
@@ -183,13 +183,11 @@ export class GrpcCall {
 
   /** The message of so many bytes, once they have all come. */
   #whole(bytes: number): Buffer | undefined {
-    if (this.#place === undefined) {
-      if (this.#compressed || this.#handler.place === undefined) {
-        return this.#buffered < bytes ? undefined : this.#take(bytes);
-      }
-      this.#place = this.#handler.place(bytes);
+    if (this.#place === undefined && this.#placed === 0 && !this.#compressed) {
+      this.#place = this.#handler.place?.(bytes);
     }
     const place = this.#place;
+    if (place === undefined) return this.#buffered < bytes ? undefined : this.#take(bytes);
     while (this.#placed < bytes && this.#buffered > 0) {
       const part = this.#take(Math.min(bytes - this.#placed, (this.#chunks[0] as Buffer).length));
       part.copy(place, this.#placed);

@@ -100,6 +100,9 @@ function exportMethod(intake: Intake): GrpcMethod {
   };
 }
 
+/** Messages from this size on are put together in a buffer of the pool. */
+const placedBytesMin = 64 * 1024;
+
 /** One request. Its room is given back when it is answered, or when its sender is gone. */
 class ExportCall implements GrpcHandler {
   readonly #intake: Intake;
@@ -117,7 +120,9 @@ class ExportCall implements GrpcHandler {
     return this.#room.reserve(bytes)?.then((failure) => failure && statusOf(failure));
   }
 
-  place(bytes: number): Buffer {
+  place(bytes: number): Buffer | undefined {
+    // Small ones are copied into a batch with others: a buffer of the pool for each would be mostly empty.
+    if (bytes < placedBytesMin) return undefined;
     // Ids need room behind the message: with a little more the decoder can stay in the same buffer.
     this.#own = buffers.take(bytes + (bytes >> 3));
     return this.#own;
@@ -132,6 +137,8 @@ class ExportCall implements GrpcHandler {
   async end(): Promise<GrpcReply> {
     try {
       const message = this.#message ?? Buffer.alloc(0);
+      // It lives on in the batch, not here.
+      this.#message = undefined;
       const outcome = await this.#intake.take(message, 'protobuf', this.#own);
       if (outcome.kind === 'failed') return statusOf(outcome);
       return { message: putPartialSuccess(outcome.partial) };

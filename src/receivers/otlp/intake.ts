@@ -37,6 +37,8 @@ type Gathered = Received & { readonly resolve: (outcome: Outcome) => void };
 const togetherBytesMax = 256 * 1024;
 /** The bytes of a message, of its batch, and of what is made of it. */
 const bytesPerByte = 1.5;
+/** What a request takes besides: its stream, and the ends of what was read with it. */
+const requestBytes = 8 * 1024;
 /** What a sender is asked to wait when there is no room. */
 const overloadedMs = 1000;
 /** Requests that wait for room are in memory, too: beyond this they are refused at once. */
@@ -104,19 +106,21 @@ export class Intake {
 
   /** Never rejects. */
   async #handOver(requests: readonly Gathered[]): Promise<void> {
+    // The messages live on in the batch only.
+    const resolves = requests.map(({ resolve }) => resolve);
     let decoded: Decoded;
     try {
       decoded = this.#decoder.decode(requests, this.#context.now());
     } catch (error) {
       // A defect of ours.
       const failure = failed(grpcCode.INTERNAL, errorChain(error), 'defect');
-      for (const { resolve } of requests) resolve(failure);
+      for (const resolve of resolves) resolve(failure);
       return;
     }
     const failure = await this.#delivered(decoded);
-    for (let i = 0; i < requests.length; i++) {
+    for (let i = 0; i < resolves.length; i++) {
       const { records, rejected } = decoded.readings[i]!;
-      requests[i]!.resolve(
+      resolves[i]!(
         records < 0 ? notOtlp : records > 0 && failure ? failure : this.#taken(records, rejected),
       );
     }
@@ -213,7 +217,7 @@ export class Room {
 
   /** Makes room for a message of so many bytes in all. Undefined, at once or later: there is room. */
   reserve(messageBytes: number): undefined | Promise<Failure | undefined> {
-    const missing = Math.ceil(messageBytes * bytesPerByte) - this.#askedBytes;
+    const missing = requestBytes + Math.ceil(messageBytes * bytesPerByte) - this.#askedBytes;
     if (missing <= 0) return undefined;
     this.#askedBytes += missing;
     const { budget } = this.#context;
