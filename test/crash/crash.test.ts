@@ -2,6 +2,7 @@
 
 import { execFileSync } from 'node:child_process';
 import { resolve } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { allFaults, exportFaults, fileFaults } from './faults.ts';
 import type { Report } from './oracle.ts';
@@ -74,3 +75,41 @@ test('crash: nothing acknowledged is lost before sinks that refuse, hang, reset,
     await scenario.close();
   }
 }, 45_000);
+
+for (const queue of ['disk', 'memory'] as const) {
+  test(`reload under load: nothing acknowledged is lost with a ${queue} queue, although every component changes, also while the sink is away`, async () => {
+    const scenario = await Scenario.create({ queue, sink: 'otlp' });
+    const daemon = scenario.spawn();
+    try {
+      await daemon.started();
+      for (let turn = 1; turn <= 6; turn++) {
+        await sleep(200);
+        scenario.sink.mood = (['ok', 'refuse', 'hang'] as const)[turn % 3] ?? 'ok';
+        await scenario.reload(turn);
+      }
+      daemon.signal('SIGTERM');
+      await daemon.ended;
+      const report = await scenario.finish();
+      expect(report).toMatchObject({ missing: 0, missingSample: [], invented: 0, corrupted: 0 });
+      expect(report.acknowledged).toBeGreaterThan(500);
+    } finally {
+      await daemon.kill();
+      await scenario.close();
+    }
+  }, 60_000);
+
+  test(`shutdown under load: nothing acknowledged is lost with a ${queue} queue, whatever the sink does`, async () => {
+    const scenario = await Scenario.create({ queue, sink: 'otlp' });
+    try {
+      for (const mood of ['ok', 'refuse', 'hang'] as const) {
+        scenario.sink.mood = mood;
+        await scenario.lifeToItsEnd(500);
+      }
+      const report = await scenario.finish();
+      expect(report).toMatchObject({ missing: 0, missingSample: [], invented: 0, corrupted: 0 });
+      expect(report.acknowledged).toBeGreaterThan(500);
+    } finally {
+      await scenario.close();
+    }
+  }, 60_000);
+}

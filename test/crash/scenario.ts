@@ -1,9 +1,10 @@
 // Lives of a daemon that is killed again and again while records come in, and what the oracle says in the end.
 
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { ask } from '../../src/wire/control_socket.ts';
 import { type FaultProxy, faultProxy } from '../support/fault_proxy.ts';
 import { listening } from '../support/sockets.ts';
 import { DaemonProcess } from './daemon_process.ts';
@@ -97,6 +98,25 @@ export class Scenario {
     this.#look(daemon);
   }
 
+  /** One life, which ends with SIGTERM. */
+  async lifeToItsEnd(ms: number): Promise<void> {
+    const daemon = this.spawn();
+    await daemon.started();
+    await new Promise((done) => setTimeout(done, ms));
+    daemon.signal('SIGTERM');
+    const how = await daemon.ended;
+    this.#look(daemon);
+    if (typeof how !== 'number') throw new Error(`ended by ${how}:\n${daemon.said}`);
+  }
+
+  /** Gives a running daemon a configuration in which every component is another one for each `turn`. */
+  async reload(turn: number): Promise<void> {
+    writeFileSync(join(this.folder, 'config.yaml'), this.#config(turn));
+    const socket = join(this.folder, 'state', 'control.sock');
+    const outcome = (await ask(socket, { command: 'reload' }, 20_000)) as { ok: boolean };
+    if (!outcome.ok) throw new Error(`not reloaded: ${JSON.stringify(outcome)}`);
+  }
+
   /** The last life, without faults: all that is owed arrives, and so does a fresh record of each source. */
   async finish(timeoutMs = 60_000): Promise<Report & { replays: number }> {
     this.sink.mood = 'ok';
@@ -135,7 +155,7 @@ export class Scenario {
     if (daemon.said.includes('wait in the disk queue from before')) this.replays++;
   }
 
-  #config(): string {
+  #config(turn = 0): string {
     const { queue, sink } = this.#kind;
     const exporter =
       sink === 'otlp'
@@ -143,19 +163,20 @@ export class Scenario {
         : `tcp: { endpoint: '127.0.0.1:${this.proxy.port}'`;
     return `
 receivers:
-  file: { include: ['logs/*.log*'], start_at: beginning, poll_interval: 20ms }
-  otlp: { http: { endpoint: '127.0.0.1:${this.#ports.otlp}' } }
-  tcp: { endpoint: '127.0.0.1:${this.#ports.tcp}', line_bytes_max: 1MiB }
-  envoy_als: { endpoint: '127.0.0.1:${this.#ports.als}' }
+  file: { include: ['logs/*.log*'], start_at: beginning, poll_interval: ${20 + turn}ms }
+  otlp: { http: { endpoint: '127.0.0.1:${this.#ports.otlp}' }, max_wait: ${1000 + turn}ms }
+  tcp: { endpoint: '127.0.0.1:${this.#ports.tcp}', line_bytes_max: 1MiB, linger: ${100 + turn}ms }
+  envoy_als: { endpoint: '127.0.0.1:${this.#ports.als}', linger: ${100 + turn}ms }
 exporters:
   ${exporter},
-    timeout: 500ms,
+    timeout: ${500 + turn}ms,
     retry_on_failure: { initial_interval: 20ms, max_interval: 100ms },
     queue: { type: ${queue}, size: 2MiB, batch: { min_size: 4KiB, flush_timeout: 10ms, max_size: 128KiB } } }
 service:
   admin: { enabled: false }
   state_directory: state
-  grace_period: 5s
+  grace_period: 2s
+  reload: { watch: false }
   pipelines:
     logs: { receivers: [file, otlp, tcp, envoy_als], exporters: [${sink === 'otlp' ? 'otlp' : 'tcp'}] }
 `;
