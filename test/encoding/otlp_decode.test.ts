@@ -391,6 +391,62 @@ test('otlp reads several messages into one batch, each with its own resource and
   ]);
 });
 
+test('otlp reads attributes in any order, some of them missing, numbers of every size', () => {
+  const decoder = new OtlpDecoder('never');
+  const keys = Array.from({ length: 14 }, (_, i) => `key.${i}`);
+  const value = fc.oneof(
+    fc.string(),
+    fc.boolean(),
+    fc.constant(undefined),
+    ...[7, 14, 21, 28, 31, 53].map((bits) => fc.maxSafeNat().map((n) => n % 2 ** bits)),
+    fc.integer({ max: -1 }),
+  );
+  const record = fc.tuple(
+    fc.uniqueArray(fc.constantFrom(...keys), { minLength: 1 }),
+    fc.boolean(),
+    fc.array(value, { minLength: 14, maxLength: 14 }),
+  );
+  const anyValue = (v: string | number | boolean | undefined): object => {
+    if (v === undefined) return {};
+    if (typeof v === 'string') return text(v);
+    return typeof v === 'boolean' ? { boolValue: v } : { intValue: String(v) };
+  };
+  fc.assert(
+    fc.property(fc.array(record, { minLength: 1, maxLength: 12 }), (records) => {
+      const pairs = records.map(([own, inOrder, values]) =>
+        (inOrder ? keys.filter((key) => own.includes(key)) : own).map(
+          (key, i) => [key, values[i]] as const,
+        ),
+      );
+      const message = request(
+        ...pairs.map((list) => ({
+          attributes: list.map(([key, v]) => attribute(key, anyValue(v))),
+        })),
+      );
+      const { batches, release } = decoder.decode([{ message }], 0);
+      const seen = pairs.map((_, row) => batches[0]?.record(row).attributes);
+      const present = pairs.map((list) => list.filter(([, v]) => v !== undefined));
+      expect(seen).toEqual(present.map((list) => Object.fromEntries(list)));
+      release();
+    }),
+    { numRuns: 300 },
+  );
+});
+
+test('otlp takes no number that ends too late, or with something behind it', () => {
+  const record = (...value: number[]): number[] => {
+    const any = [0x12, value.length, ...value];
+    const pair = [0x0a, 1, 0x61, ...any];
+    return [0x12, pair.length + 2, 0x32, pair.length, ...pair];
+  };
+  const records = [[0x18, 5], [0x18, 6], [0x18, 0x80], [0x18, 1, 0x18, 2], [], [0x18, 0xff, 1]];
+  const scope = records.flatMap((value) => record(...value));
+  const message = Uint8Array.of(0x0a, scope.length + 2, 0x12, scope.length, ...scope);
+  const { rows, rejected } = decoded(message);
+  expect(rows.map(({ attributes }) => attributes['a'])).toEqual([5, 6, 2, undefined, 255]);
+  expect(rejected).toBe(1);
+});
+
 test('otlp reads a message where it is, with or without room for ids behind it', () => {
   const logRecords = Array.from({ length: 300 }, (_, i) => ({
     body: text(`line ${i}`),

@@ -19,7 +19,7 @@ import { SpanMemo } from '../../pipeline/span_memo.ts';
 import { skipLiteral, skipNumber } from '../json_lines/grammar.ts';
 import { matches } from '../json_lines/words.ts';
 import { readAnyValue } from './any_value_reader.ts';
-import { AttributeKeys, type KeyMeaning, type Slot } from './attribute_keys.ts';
+import { AttributeKeys, follow, type KeyMeaning, type Slot } from './attribute_keys.ts';
 import { LENGTH_DELIMITED, ProtobufReader } from './reader.ts';
 
 export type AttributeOptions = {
@@ -31,6 +31,8 @@ export type AttributeOptions = {
 
 /** Columns that one batch may get: a sender with random keys must not fill the memory. */
 const columnsMax = 512;
+/** So many keys in a row may be missing before a key counts as not expected. */
+const missingMax = 8;
 /** Where a row keeps the attributes for which no column was left. */
 const overflowName = 'otlp.attributes';
 
@@ -76,8 +78,8 @@ export class AttributeCells {
   }
 
   /**
-   * Writes the attributes of a record (field 6) that stand at `from`, as long as each has the key that is expected and
-   * text behind it. Returns the position of the first byte that it leaves to others.
+   * Writes the attributes of a record (field 6) that stand at `from`, as long as each has a key that is expected and
+   * text or a small number behind it. Returns the position of the first byte that it leaves to others.
    */
   run(row: number, from: number, end: number): number {
     const { bytes } = this.#reader;
@@ -86,6 +88,7 @@ export class AttributeCells {
     const { words } = this.#keys.patterns;
     // An imported binding is checked at each use, a local constant is not.
     const asText = TEXT;
+    const asInt = INT;
     let last = this.#last;
     let at = from | 0;
     while (at < end && bytes[at] === 0x32) {
@@ -93,12 +96,31 @@ export class AttributeCells {
       let start = (at + 2) | 0;
       if (length > 127) length = (length & 127) | (twoBytes(bytes[start++]!) << 7);
       const stop = (start + length) | 0;
-      const slot = last.next;
+      if (stop > end) break;
+      let slot = last.next;
       let value = (start + slot.pattern.length) | 0;
-      if (stop > end || value >= stop || !matches(words, slot.pattern, view, start)) break;
+      if (value >= stop || !matches(words, slot.pattern, view, start)) {
+        const found = this.#later(slot, start, stop);
+        if (found === undefined) break;
+        slot = found;
+        value = (start + slot.pattern.length) | 0;
+      }
       length = bytes[value++]!;
       if (length > 127) length = (length & 127) | (twoBytes(bytes[value++]!) << 7);
-      if (((value + length) | 0) !== stop || bytes[value++] !== 0x0a) break;
+      if (((value + length) | 0) !== stop) break;
+      const tag = bytes[value++];
+      if (tag === 0x18) {
+        const number = smallNumber(bytes, value, stop);
+        const { column } = slot;
+        if (number < 0 || column === undefined || slot.shared) break;
+        column.kind[row] = asInt;
+        column.a[row] = number;
+        column.b[row] = 0;
+        last = slot;
+        at = stop;
+        continue;
+      }
+      if (tag !== 0x0a) break;
       length = bytes[value++]!;
       if (length > 127) length = (length & 127) | (twoBytes(bytes[value++]!) << 7);
       if (((value + length) | 0) !== stop) break;
@@ -117,9 +139,10 @@ export class AttributeCells {
 
   /** Writes the KeyValue in bytes start..stop. False: it is malformed. */
   put(row: number, start: number, stop: number): boolean {
-    const slot = this.#last.next;
-    const at = start + slot.pattern.length;
-    if (at < stop && matches(this.#keys.patterns.words, slot.pattern, this.#view, start)) {
+    const { next } = this.#last;
+    const slot = this.#isAt(next, start, stop) ? next : this.#later(next, start, stop);
+    if (slot !== undefined) {
+      const at = start + slot.pattern.length;
       const length = this.#reader.bytes[at]!;
       if (length < 128 && at + 1 + length === stop) {
         this.#last = slot;
@@ -137,6 +160,22 @@ export class AttributeCells {
       if (!this.put(row, reader.start, reader.stop)) return false;
     }
     return !reader.bad;
+  }
+
+  /** Whether the KeyValue in bytes start..stop has this key, and its value behind that. */
+  #isAt({ pattern }: Slot, start: number, stop: number): boolean {
+    if (start + pattern.length >= stop) return false;
+    return matches(this.#keys.patterns.words, pattern, this.#view, start);
+  }
+
+  /** The key at `start`, if it is one that comes soon after the one that was expected. */
+  #later(expected: Slot, start: number, stop: number): Slot | undefined {
+    let slot = expected;
+    for (let missing = 0; missing < missingMax; missing++) {
+      slot = slot.next;
+      if (this.#isAt(slot, start, stop)) return slot;
+    }
+    return undefined;
   }
 
   #pair(row: number, start: number, stop: number): boolean {
@@ -159,7 +198,7 @@ export class AttributeCells {
     }
     if (reader.bad) return false;
     const slot = this.#keys.slot(reader.bytes.latin1Slice(keyStart, keyStop));
-    this.#last.next = slot;
+    follow(this.#last, slot);
     this.#last = slot;
     return this.#value(slot, row, valueStart, valueStop);
   }
@@ -266,6 +305,19 @@ export class AttributeCells {
     const map = (typeof before === 'object' ? before : {}) as Record<string, AnyValue>;
     if (slot.key !== '__proto__') map[slot.key] = value;
     if (before === undefined) batch.setValue(column, row, map);
+  }
+}
+
+/** The varint in bytes start..end, below 2^28; -1: it is none, or larger. */
+function smallNumber(bytes: Buffer, start: number, end: number): number {
+  if (start >= end || end - start > 4) return -1;
+  let number = 0;
+  let at = start;
+  for (let shift = 0; ; shift += 7) {
+    const byte = bytes[at++]!;
+    number |= (byte & 127) << shift;
+    if (byte < 128) return at === end ? number : -1;
+    if (at === end) return -1;
   }
 }
 

@@ -23,7 +23,7 @@ export type Slot = {
   column: Column | undefined;
   /** There is a column, and text goes into it as it is: what the fast path asks. */
   plain: boolean;
-  /** The key that came after this one the last time. */
+  /** A key that came after this one; keys that only some records have stand between others. */
   next: Slot;
 };
 
@@ -78,6 +78,13 @@ export class AttributeKeys {
     this.#byName.set(name, slot);
     return slot;
   }
+}
+
+/** Says that `slot` came after `last`: what was expected then comes after `slot`, unless that is known better. */
+export function follow(last: Slot, slot: Slot): void {
+  if (slot === last) return;
+  if (slot.next === slot) slot.next = last.next;
+  last.next = slot;
 }
 
 function newSlot(key: string, name: string, conversion: Conversion, pattern: Pattern): Slot {

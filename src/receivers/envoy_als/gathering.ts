@@ -18,7 +18,8 @@ export type Gathered = {
   readonly heldBytes: number;
 };
 
-const batchBytesMax = 256 * 1024;
+/** With what is made of it, such a batch and its request stay in the processor's cache. */
+const batchBytesMax = 128 * 1024;
 const batchRowsMax = 2048;
 const resourcesMax = 65_535;
 

@@ -33,8 +33,8 @@ export type Failure = {
 
 type Gathered = Received & { readonly resolve: (outcome: Outcome) => void };
 
-/** Requests that come in at the same time share a batch up to this size. */
-const togetherBytesMax = 256 * 1024;
+/** Requests that come in at the same time share a batch up to this size: with room for ids, 256 KiB of the pool. */
+const togetherBytesMax = 232 * 1024;
 /** The bytes of a message, of its batch, and of what is made of it. */
 const bytesPerByte = 1.5;
 /** What a request takes besides: its stream, and the ends of what was read with it. */
