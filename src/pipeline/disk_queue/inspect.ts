@@ -86,7 +86,7 @@ export async function repairQueue(folder: string): Promise<{ kept: number; damag
       } else damagedBytes += result.bytes;
     }
     state.write({ segment: last + 1, offset: 0 });
-    state.sync();
+    await state.sync();
     await segments.removeBefore(last + 1);
     return { kept, damagedBytes };
   } finally {

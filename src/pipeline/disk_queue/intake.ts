@@ -6,7 +6,7 @@ import { buffers } from '../buffers.ts';
 import type { Context } from '../component.ts';
 import { errorChain, RefusedError } from '../errors.ts';
 import { Fifo } from '../fifo.ts';
-import { type QueueSettings, queueDrops } from '../queue.ts';
+import type { QueueSettings } from '../queue.ts';
 import { type Snapshot, writeSnapshot } from '../snapshot.ts';
 import { headerBytes, sealFrame } from './frame.ts';
 import type { Segments } from './segments.ts';
@@ -55,6 +55,8 @@ export type IntakeOptions = {
   /** Gives space back as `when_full` allows; false: there is none to give now. */
   readonly makeRoom: () => Promise<boolean>;
   readonly onCommit: (frames: readonly Committed[]) => void;
+  /** Counts records that are turned away. */
+  readonly dropped: (records: number) => void;
   /** Whether somebody else takes batches that cannot be written now: their puts reject with UnwritableError. */
   readonly mayPassOn: () => boolean;
 };
@@ -66,8 +68,6 @@ export class UnwritableError extends Error {
 
 export class Intake {
   readonly #options: IntakeOptions;
-  /** Counts records that a full queue turned away. */
-  readonly dropped: (records: number) => void;
   readonly #commits: Counter;
   readonly #puts = new Fifo<Put>();
   #running: Promise<void> | undefined;
@@ -79,7 +79,6 @@ export class Intake {
   constructor(options: IntakeOptions) {
     const { context } = options;
     this.#options = options;
-    this.dropped = queueDrops(context, options.settings);
     this.#commits = context.metrics.counter(
       'meshlog_queue_commits_total',
       'Times that the disk queue was forced to disk.',
@@ -153,7 +152,7 @@ export class Intake {
 
   /** The puts that fit now; those that `drop_newest` turns away are settled here. */
   #admitted(): Framed[] {
-    const { settings, segments, isIdle } = this.#options;
+    const { settings, segments, isIdle, dropped } = this.#options;
     const group: Framed[] = [];
     let bytes = 0;
     let free = settings.size - segments.totalBytes;
@@ -167,7 +166,7 @@ export class Intake {
       if (!fits && (settings.when_full !== 'drop_newest' || isIdle())) break;
       this.#puts.shift();
       if (!fits) {
-        this.dropped(put.records);
+        dropped(put.records);
         put.resolve();
         continue;
       }

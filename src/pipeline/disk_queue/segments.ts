@@ -1,18 +1,15 @@
 // The files of a queue: NNNNNNNNNNNNNNNN.seg, appended to by one writer, read in order, removed once delivered.
 
-import { closeSync, openSync, readSync } from 'node:fs';
 import { type FileHandle, open, readdir, stat, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
-import { buffers, slackBytes } from '../buffers.ts';
 import { faultPoint } from '../fault.ts';
 import { syncFolder } from '../folder.ts';
 import { type FrameHeader, headerBytes, nextHeader, readHeader } from './frame.ts';
+import { countRecords, readExactly, writeAll } from './segment_file.ts';
 import type { Position } from './state.ts';
 
 const countingMs = 500;
-/** Shorter reads are not worth a buffer of the pool. */
-const pooledFrom = 16 * 1024;
 
 const nameOf = (segment: number): string => `${String(segment).padStart(16, '0')}.seg`;
 
@@ -253,54 +250,4 @@ export class Segments {
     this.#writer = undefined;
     this.#reader = undefined;
   }
-}
-
-function countRecords(
-  path: string,
-  range: { offset: number; size: number; giveUpMs: number },
-): number {
-  const head = Buffer.alloc(headerBytes);
-  let records = 0;
-  let file: number | undefined;
-  try {
-    file = openSync(path, 'r');
-    for (let at = range.offset; at < range.size && performance.now() < range.giveUpMs; ) {
-      readSync(file, head, 0, headerBytes, at);
-      const header = readHeader(head);
-      if (header === undefined) break;
-      records += header.records;
-      at += headerBytes + header.length;
-    }
-  } catch {
-    // A count that comes out short is better than none.
-  }
-  if (file !== undefined) closeSync(file);
-  return records;
-}
-
-async function writeAll(file: FileHandle, parts: readonly Buffer[], offset: number): Promise<void> {
-  let at = offset;
-  let rest = [...parts];
-  while (rest.length > 0) {
-    let { bytesWritten } = await file.writev(rest, at);
-    at += bytesWritten;
-    while (rest.length > 0 && bytesWritten >= (rest[0]?.length ?? 0)) {
-      bytesWritten -= rest[0]?.length ?? 0;
-      rest = rest.slice(1);
-    }
-    if (bytesWritten > 0 && rest[0] !== undefined) rest[0] = rest[0].subarray(bytesWritten);
-  }
-}
-
-/** `length` bytes at `offset`, with slack behind them; fewer when the file ends before. */
-async function readExactly(file: FileHandle, offset: number, length: number): Promise<Buffer> {
-  const buffer =
-    length < pooledFrom ? Buffer.allocUnsafeSlow(length + slackBytes) : buffers.take(length);
-  let got = 0;
-  while (got < length) {
-    const { bytesRead } = await file.read(buffer, got, length - got, offset + got);
-    if (bytesRead === 0) break;
-    got += bytesRead;
-  }
-  return buffer.subarray(0, got);
 }

@@ -1,18 +1,20 @@
 // How far a queue is delivered: two slots of one small file, written in turn, so that one of them is always whole. The
 // file has its full size from the start: it can be written on a full disk.
 
-import { closeSync, fdatasyncSync, openSync, readFileSync, writeSync } from 'node:fs';
+import { closeSync, fdatasync, openSync, readFileSync, writeSync } from 'node:fs';
+import { promisify } from 'node:util';
 import { crc32 } from 'node:zlib';
 
 /** A place in the queue: everything before it is delivered. */
 export type Position = { readonly segment: number; readonly offset: number };
 
+const sync = promisify(fdatasync);
 const slotBytes = 512;
 /** Of the folder's files. A newer one is not touched: it may hold what this program would take for damage. */
 const format = 1;
 const checkedBytes = 28;
 
-/** The frontier on disk. Synchronous: a write of 512 bytes into the page cache costs less than a thread's round trip. */
+/** The frontier on disk. `write` is synchronous: one of 512 bytes into the page cache costs less than a thread's round trip. */
 export class StateFile {
   readonly #descriptor: number;
   #generation = 0;
@@ -56,8 +58,8 @@ export class StateFile {
     writeSync(this.#descriptor, slot, 0, slotBytes, (this.#generation % 2) * slotBytes);
   }
 
-  sync(): void {
-    fdatasyncSync(this.#descriptor);
+  sync(): Promise<void> {
+    return sync(this.#descriptor);
   }
 
   close(): void {

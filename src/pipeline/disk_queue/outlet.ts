@@ -1,0 +1,212 @@
+// From the queue to the exporter: groups of frames in order, some at once, and the frontier behind them.
+
+import type { Context } from '../component.ts';
+import { errorChain } from '../errors.ts';
+import { grouped } from '../merge.ts';
+import type { QueueSettings } from '../queue.ts';
+import type { Sender } from '../sender.ts';
+import type { FrameReader } from './frame_reader.ts';
+import type { Frontier } from './frontier.ts';
+import { type Group, readGroup } from './group.ts';
+import type { Committed } from './intake.ts';
+
+const retryAfterMs = 500;
+
+export type OutletOptions = {
+  readonly reader: FrameReader;
+  readonly frontier: Frontier;
+  readonly settings: QueueSettings;
+  readonly sender: Sender;
+  readonly context: Context;
+  /** Counts records that are given up. */
+  readonly dropped: (records: number) => void;
+  /** There may be room again. */
+  readonly onRoom: () => void;
+};
+
+export class Outlet {
+  readonly #options: OutletOptions;
+  readonly #stop = new AbortController();
+  #groups: Group[] = [];
+  #reading = false;
+  /** While the oldest file is being given up nothing new goes out. */
+  #withdrawing = false;
+  /** From now on small batches do not wait for company. */
+  hurry = false;
+  /** Since when the first unread frame waits; Infinity: there is none. */
+  #unreadSinceMs = Number.POSITIVE_INFINITY;
+  #readFails = false;
+  #timer: NodeJS.Timeout | undefined;
+  #wake: (() => void)[] = [];
+
+  constructor(options: OutletOptions) {
+    this.#options = options;
+    if (options.reader.unreadBytes > 0) this.#unreadSinceMs = options.context.now();
+  }
+
+  /** Whether everything on disk is delivered. */
+  get isIdle(): boolean {
+    return !this.isBusy && this.#groups.length === 0 && this.#options.reader.unreadBytes === 0;
+  }
+
+  /** Whether it reads or exports. */
+  get isBusy(): boolean {
+    return this.#reading || this.#running() > 0;
+  }
+
+  get isStopped(): boolean {
+    return this.#stop.signal.aborted;
+  }
+
+  get oldestMs(): number {
+    return this.#groups[0]?.sinceMs ?? this.#unreadSinceMs;
+  }
+
+  /** Takes over what is on disk now. */
+  committed(frames: readonly Committed[]): void {
+    const { reader, sender, context } = this.#options;
+    reader.committed(frames, sender.failing);
+    this.#unreadSinceMs = Math.min(this.#unreadSinceMs, frames[0]?.sinceMs ?? context.now());
+    this.schedule();
+  }
+
+  /** Starts as many exports as may run. */
+  schedule(): void {
+    void this.#deliver();
+  }
+
+  /** Ends what is under way; the frames stay on disk. */
+  stop(reason: unknown): void {
+    clearTimeout(this.#timer);
+    this.#stop.abort(reason);
+  }
+
+  /** Resolves after the next export, or a moment. */
+  pause(): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, 20);
+      this.#wake.push(() => {
+        clearTimeout(timer);
+        resolve();
+      });
+    });
+  }
+
+  /**
+   * Gives up the frames of a file that are under way, and stands still until `resume`. False: the queue was stopped
+   * meanwhile.
+   */
+  async withdraw(segment: number): Promise<boolean> {
+    this.#withdrawing = true;
+    for (const group of this.#groups) {
+      if (group.segment <= segment && group.state === 'sending') group.abort.abort('dropped');
+    }
+    while (this.#reading || this.#groups.some((group) => group.segment <= segment)) {
+      if (this.isStopped) return false;
+      await this.pause();
+    }
+    return true;
+  }
+
+  resume(): void {
+    const { frontier, reader } = this.#options;
+    if (this.#groups.length === 0) frontier.position = reader.position;
+    this.#withdrawing = false;
+    this.schedule();
+  }
+
+  async #deliver(): Promise<void> {
+    if (this.#reading || this.#withdrawing) return;
+    const { settings, context } = this.#options;
+    this.#reading = true;
+    try {
+      while (this.#running() < settings.concurrency && !this.isStopped) {
+        const group = await this.#nextGroup();
+        if (group === undefined) break;
+        this.#groups.push(group);
+        void this.#export(group);
+      }
+      if (this.#readFails) context.log.info('the disk queue can be read again');
+      this.#readFails = false;
+    } catch (error) {
+      if (!this.#readFails) {
+        context.log.error(`cannot read the disk queue, trying again: ${errorChain(error)}`);
+      }
+      this.#readFails = true;
+      this.#later(retryAfterMs);
+    } finally {
+      this.#reading = false;
+    }
+  }
+
+  #later(ms: number): void {
+    this.#timer ??= setTimeout(() => {
+      this.#timer = undefined;
+      this.schedule();
+    }, ms);
+  }
+
+  #running(): number {
+    return this.#groups.filter(({ state }) => state === 'sending').length;
+  }
+
+  /** The frames that go out next; undefined: none, or too few yet. */
+  async #nextGroup(): Promise<Group | undefined> {
+    const { reader, frontier, settings, context } = this.#options;
+    const { min_size, flush_timeout } = settings.batch;
+    const waiting = reader.unreadBytes;
+    const waitedMs = context.now() - this.#unreadSinceMs;
+    if (waiting === 0) return undefined;
+    // While nothing is under way nothing is gained by waiting for company.
+    const gathers = this.#running() > 0 && !this.hurry;
+    if (gathers && waiting < min_size && waitedMs < flush_timeout) {
+      this.#later(Math.max(1, flush_timeout - waitedMs));
+      return undefined;
+    }
+    const group = await readGroup(reader, settings.batch, context.now());
+    // What was read before a failure goes out first; the same place is read again afterwards.
+    if (group.failed) this.#later(retryAfterMs);
+    this.#unreadSinceMs = reader.unreadBytes === 0 ? Number.POSITIVE_INFINITY : context.now();
+    if (group.frames.length > 0) return group;
+    // Nothing but damage: it need not be looked at again.
+    if (this.#groups.length === 0) frontier.position = reader.position;
+    return undefined;
+  }
+
+  async #export(group: Group): Promise<void> {
+    const { sender, dropped, onRoom } = this.#options;
+    const { signal } = this.#stop;
+    const stop = (): void => group.abort.abort(signal.reason);
+    signal.addEventListener('abort', stop, { once: true });
+    if (signal.aborted) stop();
+    const { whole, made } = grouped(group.frames.map(({ batch }) => batch));
+    let settled = false;
+    try {
+      for (const batch of whole) await sender.send(batch, group.abort.signal);
+      for (const batch of made) batch.release();
+      settled = true;
+      group.state = 'done';
+    } catch {
+      // The sender gives up only when it is told to: the process stops, or the oldest file is dropped.
+      group.state = signal.aborted ? 'kept' : 'done';
+      if (group.state === 'done') dropped(group.records);
+    }
+    signal.removeEventListener('abort', stop);
+    for (const { done } of group.frames.splice(0)) done(settled);
+    this.#advance();
+    for (const wake of this.#wake.splice(0)) wake();
+    onRoom();
+    this.schedule();
+  }
+
+  /** Moves the frontier over the groups that are delivered, in order. */
+  #advance(): void {
+    const { frontier, onRoom } = this.#options;
+    let moved = false;
+    while (this.#groups[0]?.state === 'done') {
+      frontier.position = (this.#groups.shift() as Group).end;
+      moved = true;
+    }
+    if (moved) frontier.moved(onRoom);
+  }
+}
