@@ -1,13 +1,16 @@
 // npm run soak [-- KILLS]: the long form of crash.test.ts. Random lives under random sinks, each scenario counted to the
-// end, then ten minutes (SOAK_MINUTES) with every sink dead under full load.
+// end; then power cuts, each a state of a disk on which the queue is started (SOAK_POWER_CUTS, 2000); then ten minutes
+// (SOAK_MINUTES) with every sink dead under full load.
 
 import { memoryUnderDeadSinks, sources } from './dead_sinks.ts';
 import { allFaults, exportFaults, fileFaults } from './faults.ts';
+import { powerLoss } from './power_loss/power_loss.ts';
 import { type Kind, Scenario } from './scenario.ts';
 import type { Mood } from './sinks.ts';
 
 const kills = Number(process.argv[2] ?? 100);
 const minutes = Number(process.env['SOAK_MINUTES'] ?? 10);
+const powerCuts = Number(process.env['SOAK_POWER_CUTS'] ?? 2000);
 const perScenario = 10;
 const moods: readonly Mood[] = ['ok', 'refuse', 'busy', 'hang', 'late'];
 const kinds: readonly Kind[] = [
@@ -83,6 +86,15 @@ for (let done = 0; done < kills; done += perScenario) {
   } finally {
     await scenario.close();
   }
+}
+if (powerCuts > 0) {
+  const cuts = await powerLoss({ seed: Date.now(), states: powerCuts, generations: 10 });
+  const { states, acknowledged, owed, lost, corrupted, invented, stuck } = cuts;
+  const wrong = [...lost, ...corrupted, ...invented, ...stuck];
+  if (wrong.length > 0) bad++;
+  console.log(
+    `${states} power cuts, ${acknowledged} records acknowledged, ${owed} times one was owed: ${lost.length} states with losses, ${corrupted.length} corrupted, ${invented.length} invented, ${stuck.length} stuck ${wrong.slice(0, 5).join('; ')}`,
+  );
 }
 if (minutes > 0) {
   const { peakMib, boundMib, offeredMib } = await memoryUnderDeadSinks(minutes * 60_000, sources);
