@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join, resolve } from 'node:path';
@@ -17,6 +17,7 @@ test('the sidecar renames a log that is too large and has the proxy open a new o
   const asked: string[] = [];
   const proxy = createServer((request, response) => {
     asked.push(`${request.method} ${request.url}`);
+    writeFileSync(log, '');
     response.end('OK\n');
   });
   await new Promise<void>((done) => proxy.listen(0, '127.0.0.1', done));
@@ -34,7 +35,7 @@ test('the sidecar renames a log that is too large and has the proxy open a new o
   const large = 'a line of the proxy\n'.repeat(10);
   writeFileSync(log, large);
   await vi.waitFor(() => expect(asked).toEqual(['POST /reopen_logs']), 5000);
-  expect(existsSync(log)).toBe(false);
+  expect(readFileSync(log, 'utf8')).toBe('');
   expect(readFileSync(`${log}.1`, 'utf8')).toBe(large);
   proxy.close();
 });
