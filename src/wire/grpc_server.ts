@@ -56,6 +56,9 @@ const streamWindowBytes = 256 * 1024;
 const connectionWindowBytes = 1024 * 1024;
 const headerListBytesMax = 16 * 1024;
 const sweepMsMax = 1000;
+/** Connections that are told to end, by either side, are looked after more closely. */
+const leavingPingMs = 1000;
+const leavingTimeoutMs = 5000;
 
 type Session = {
   readonly session: ServerHttp2Session;
@@ -264,13 +267,18 @@ export class GrpcServer {
   }
 
   #sweepPing(known: Session, nowMs: number): void {
-    const { time, timeout } = this.#options.keepalive;
+    const { keepalive } = this.#options;
+    // Node does not notice what becomes of a peer that has said GOAWAY and then breaks the protocol.
+    const isLeaving = known.session.closed;
+    const time = isLeaving ? leavingPingMs : keepalive.time;
+    const timeout = isLeaving ? Math.min(leavingTimeoutMs, keepalive.timeout) : keepalive.timeout;
     if (time === 0) return;
     if (known.pingSentMs > 0) {
       if (nowMs - known.pingSentMs > timeout) known.session.destroy();
     } else if (nowMs - known.lastHeardMs > time && !known.session.destroyed) {
       known.pingSentMs = nowMs;
-      known.session.ping(() => {
+      known.session.ping((error) => {
+        if (error !== null) return;
         known.pingSentMs = 0;
         known.lastHeardMs = performance.now();
       });

@@ -163,7 +163,10 @@ export class Http2Beside {
     if (requestTimeout === 0) return;
     const timer = setTimeout(() => {
       timedOut();
+      const { session } = request.stream;
       request.stream.close(constants.NGHTTP2_CANCEL);
+      // One that has said GOAWAY has nothing else to wait for.
+      if (session?.closed) session.destroy();
     }, requestTimeout);
     const whole = (): void => clearTimeout(timer);
     request.once('end', whole);

@@ -240,6 +240,18 @@ for (const kind of kinds) {
     });
   });
 
+  test(`${kind} leaves a peer that says GOAWAY in the middle of a call and then breaks the protocol`, async () => {
+    const on = await scene(kind, { keepalive: { timeout: '300ms' } });
+    const socket = await bad(on.port);
+    const half = dataFrame(1, framed(messageOf(kind, '/x')).subarray(0, 8));
+    const goaway = frame(frameType.goaway, { payload: Buffer.alloc(8) });
+    const tooLong = Buffer.from('ffffff000000000001', 'hex');
+    socket.write(Buffer.concat([greeting, headersFrame(1, path), half, goaway, tooLong]));
+    await eventually(() => on.refusedRequests('cut_short') === 1);
+    await closed(socket);
+    await undisturbed(on);
+  });
+
   describe(`${kind} has a peer that reads no answer`, () => {
     async function deaf(port: number): Promise<Socket> {
       const socket = connectTcp(port, '127.0.0.1');
