@@ -50,16 +50,16 @@ export class JsonRecordEncoder {
     const out = this.#out;
     out.reset();
     const view = viewOf(batch.bytes);
-    const facts = factBytes(batch);
-    const resources = batch.resources.map((resource) => Buffer.from(stringify(resource)));
-    const observed = Buffer.from(formatTime(BigInt(Math.round(batch.observedMs)) * 1_000_000n));
+    const facts = factsOf(batch);
+    const resources = batch.resources.map((resource) => pieceOf(stringify(resource)));
+    const observed = pieceOf(formatTime(BigInt(Math.round(batch.observedMs)) * 1_000_000n));
     const names = batch.columns.map((column) => this.#name(column.name));
     for (let i = 0; i < batch.count; i++) {
       const row = batch.selection[i]!;
       out.piece(keyTime);
       writeTime(out, batch, view, row);
       out.piece(keyObserved);
-      out.put(observed);
+      out.piece(observed);
       out.piece(keySeverity);
       writeSeverity(out, batch, row);
       out.piece(keyBody);
@@ -67,7 +67,7 @@ export class JsonRecordEncoder {
       out.piece(keyAttributes);
       this.#attributes(batch, view, row, names, facts);
       out.piece(keyResource);
-      out.put(resources[batch.resourceOf?.[row] ?? 0]!);
+      out.piece(resources[batch.resourceOf?.[row] ?? 0]!);
       out.piece(keyTraceId);
       writeCellOrNull(out, batch, view, batch.traceId, row);
       out.piece(keySpanId);
@@ -82,7 +82,7 @@ export class JsonRecordEncoder {
     view: DataView,
     row: number,
     names: readonly Piece[],
-    facts: Buffer,
+    facts: Piece,
   ): void {
     const out = this.#out;
     const { columns, isUtf8: utf8 } = batch;
@@ -98,10 +98,7 @@ export class JsonRecordEncoder {
       out.piece(name);
       writeCell(out, batch, view, column, row);
     }
-    if (facts.length > 0) {
-      out.byte(44);
-      out.put(facts);
-    }
+    out.piece(facts);
     // Every name begins with a comma; the first one is the brace.
     if (out.at > start) out.buffer[start] = 123;
     else out.byte(123);
@@ -128,11 +125,11 @@ export function stringify(value: unknown): string {
   return JSON.stringify(value, jsonSafe) ?? 'null';
 }
 
-/** The batch's own attributes as the inside of an object, less those that a column overrides. */
-function factBytes(batch: Batch): Buffer {
+/** The batch's own attributes as the rest of an object, less those that a column overrides. */
+function factsOf(batch: Batch): Piece {
   const facts: Attributes = batch.attributes;
   const own = Object.keys(facts).filter((key) => batch.column(key) === undefined);
-  return Buffer.from(own.map((key) => `${JSON.stringify(key)}:${stringify(facts[key])}`).join(','));
+  return pieceOf(own.map((key) => `,${JSON.stringify(key)}:${stringify(facts[key])}`).join(''));
 }
 
 function writeTime(out: ByteWriter, batch: Batch, view: DataView, row: number): void {

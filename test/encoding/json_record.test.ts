@@ -91,3 +91,26 @@ test('json_record grows its buffer for long lines', () => {
   const line = '"'.repeat(300_000);
   expect((encode(Batch.ofLines([line, line]))[1] as { body: string }).body).toBe(line);
 });
+
+test('json_record finds what needs an escape at every place of a text, and nothing behind its end', () => {
+  const texts: string[] = [];
+  for (let length = 0; length <= 9; length++) {
+    const plain = 'a !#[]~x\u007f'.slice(0, length);
+    texts.push(plain, `\u00e9${plain}`);
+    for (const special of ['"', '\\', '\u0000', '\u0001', '\n', '\u001f']) {
+      for (let at = 0; at < length; at++) {
+        texts.push(plain.slice(0, at) + special + plain.slice(at + 1));
+      }
+    }
+  }
+  // The bytes behind a cell are ones that would need an escape.
+  const batch = Batch.ofLines(texts.map((text) => `${text}"\\\u0001`));
+  const column = batch.addColumn('text');
+  batch.body = batch.recordColumn('body');
+  texts.forEach((text, row) => {
+    const start = batch.rowStart[row] ?? 0;
+    column.setSpan(row, TEXT, start, start + Buffer.byteLength(text));
+  });
+  const records = encode(batch) as { attributes: { text: string } }[];
+  expect(records.map(({ attributes }) => attributes.text)).toEqual(texts);
+});
