@@ -11,7 +11,7 @@ const folders = ['envoy-api', 'xds', 'googleapis', 'protoc-gen-validate'].map((n
 );
 
 /** The types of a proto file and of all that it imports. */
-function load(file: string): protobuf.Root {
+export function load(file: string): protobuf.Root {
   const types = new protobuf.Root();
   const seen = new Set<string>();
   const parse = (name: string): void => {

@@ -89,12 +89,26 @@ export const envoy_als = receiver({
   notes: `Who speaks is said once per stream and becomes facts of its records: envoy.node.id, envoy.node.cluster,
 envoy.node.locality.*, envoy.node.metadata, envoy.log_name, net.peer.ip. Entries that are written while a stream goes on
 have access_log.intermediate: they are no further request.
-The protocol has no acknowledgement. While the pipeline cannot take more, streams are not read, and what a proxy cannot
-send it drops on its own once its buffer is full, in its stat access_logs.grpc_access_log.logs_dropped; here
-meshlog_receiver_held_back_seconds_total shows for how long. Give proxies more to buffer with:
-    common_config: { log_name: http, buffer_size_bytes: 1048576, buffer_flush_interval: 1s, grpc_service: ... }
+The protocol has no acknowledgement. While the pipeline cannot take more, streams are not read, and
+meshlog_receiver_held_back_seconds_total grows. What a proxy cannot send meanwhile it drops once its buffer is full; only
+its own stats show that: access_logs.grpc_access_log.logs_dropped, beside logs_written. Where it grows, raise what the
+proxies may buffer. Each worker thread has such a buffer per logger, and what is in it is one message in the end, which
+must stay below message_bytes_max:
+
+    name: envoy.access_loggers.http_grpc
+    typed_config:
+      "@type": type.googleapis.com/envoy.extensions.access_loggers.grpc.v3.HttpGrpcAccessLogConfig
+      common_config:
+        log_name: http
+        transport_api_version: V3
+        buffer_size_bytes: 1048576                      # by default 16384
+        buffer_flush_interval: 1s                       # the default: what a crash of the proxy can lose
+        grpc_stream_retry_policy: { num_retries: 3 }    # a stream that cannot be opened is tried again
+        grpc_service: { envoy_grpc: { cluster_name: meshlog } }
+
 Counts as dropped: message_too_large and malformed_message (a message each, whatever it held). A malformed entry is kept
-with log.parse_error and its bytes as body.`,
+with log.parse_error and its bytes as body. Calls that are refused are in meshlog_receiver_requests_refused_total.
+The gRPC health service answers Check and Watch on the same port, for the server and for the access log service.`,
   create: (settings, context) => new EnvoyAls(settings, context),
 });
 

@@ -130,7 +130,23 @@ export const otlp = receiver({
   notes: `A request is answered once every exporter has delivered or persisted its records. What the pipeline refuses is answered
 with UNAVAILABLE or 503 when another try can help, with INTERNAL or 500 when not.
 A text body is the line of its record: \`parse\` reads it. Records that are malformed are rejected as a partial success
-and counted under malformed_record; the others of the request are taken.`,
+and counted under malformed_record; the others of the request are taken. Requests that are refused are in
+meshlog_receiver_requests_refused_total: those under no_room are asked to come back later.
+The gRPC port also has the health service (Check and Watch), without credentials. The HTTP port speaks HTTP/1.1 and
+HTTP/2, with TLS by agreement, in plain text by what the client begins with.
+Envoy's OpenTelemetry access logger tries a refused request again as often as its retry policy says, and drops what it
+cannot buffer, in its stats access_logs.open_telemetry_access_log.logs_dropped beside logs_written. Where that grows:
+
+    name: envoy.access_loggers.open_telemetry
+    typed_config:
+      "@type": type.googleapis.com/envoy.extensions.access_loggers.open_telemetry.v3.OpenTelemetryAccessLogConfig
+      common_config:
+        log_name: otel
+        transport_api_version: V3
+        buffer_size_bytes: 1048576                      # by default 16384; stay below max_recv_msg_size_mib
+        buffer_flush_interval: 1s                       # the default
+        grpc_stream_retry_policy: { num_retries: 5 }    # by default a failed request is not sent again
+        grpc_service: { envoy_grpc: { cluster_name: meshlog }, timeout: 10s }`,
   create: (settings, context) => new OtlpReceiver(settings, context),
 });
 
