@@ -63,6 +63,8 @@ test('crash: nothing acknowledged is lost before sinks that refuse, hang, reset,
     if (turn % 5 === 0) scenario.proxy.reset();
     if (turn % 7 === 0) scenario.proxy.halfClose();
     scenario.proxy.faults.delayMs = turn % 3 === 0 ? 30 : 0;
+    scenario.proxy.faults.bytesPerSecond = turn % 4 === 0 ? 200_000 : 0;
+    scenario.proxy.faults.blackHole = turn % 9 === 0;
   }, 150);
   try {
     for (const ms of [300, 900, 500]) await scenario.lifeOf(ms);

@@ -34,6 +34,7 @@ function flap(scenario: Scenario, { sink }: Kind): () => void {
     if (Math.random() < 0.1) scenario.proxy.halfClose();
     scenario.proxy.faults.delayMs = Math.random() < 0.2 ? 50 : 0;
     scenario.proxy.faults.bytesPerSecond = Math.random() < 0.1 ? 200_000 : 0;
+    scenario.proxy.faults.blackHole = Math.random() < 0.05;
   }, 200);
   return () => clearInterval(timer);
 }
@@ -46,6 +47,8 @@ async function lives(scenario: Scenario, kind: Kind, count: number): Promise<voi
     else {
       scenario.sink.mood = 'ok';
       stop();
+      // A link that is too slow for the timeout would keep the queue from ever getting there.
+      Object.assign(scenario.proxy.faults, { delayMs: 0, bytesPerSecond: 0, blackHole: false });
       await scenario.lifeUntil(`${pick(faults)}:${1 + Math.floor(Math.random() * 4)}`, 30_000);
     }
     stop();
