@@ -16,7 +16,7 @@ import { join, resolve } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterEach, expect, test } from 'vitest';
 import { DaemonProcess, newFolder, removeFolder, root } from '../acceptance/daemon.ts';
-import { grpcSink } from '../support/otlp.ts';
+import { grpcSink, seenRecords } from '../support/otlp.ts';
 import { eventually, listening } from '../support/sockets.ts';
 
 const sidecar = resolve(import.meta.dirname, '../../deploy/sidecar');
@@ -49,11 +49,20 @@ test('every line of a proxy is delivered once through rotations, and the last on
     LOG: log,
     MAX_BYTES: '20000',
     REOPEN: `http://127.0.0.1:${port}/`,
-    INTERVAL_MS: '1500',
+    INTERVAL_MS: '50',
   };
   children.add(spawn(process.execPath, [join(sidecar, 'rotate.mjs')], { env, stdio: 'ignore' }));
 
-  // A file has to be seen before it is put aside twice: here a second and a half, in the manifest 64 MiB of lines.
+  const seen = new Set<number>();
+  let decoded = 0;
+  const arrived = (): Set<number> => {
+    for (; decoded < sink.requests.length; decoded++) {
+      for (const { attributes } of seenRecords(sink.requests[decoded]!)) {
+        seen.add(Number(attributes['request.id']));
+      }
+    }
+    return seen;
+  };
 
   // The mounted configuration, with the places of this machine in it.
   const places: [string, string][] = [
@@ -75,14 +84,24 @@ test('every line of a proxy is delivered once through rotations, and the last on
   await daemon.started();
 
   let written = 0;
-  while (rotations < 2) {
-    for (let rows = 0; rows < 20; rows++) writeSync(file, lineOf(written++));
-    await pause(10);
+  const write = (rows: number): void => {
+    for (let row = 0; row < rows; row++) writeSync(file, lineOf(written++));
+  };
+  for (let generation = 0; generation < 4; generation++) {
+    // What nobody has looked at twice in a row is gone: each file is seen before it grows to its limit, which in the
+    // manifest takes 64 MiB of lines. What follows is put aside unread.
+    const first = written;
+    write(1);
+    await eventually(() => arrived().has(first), 30_000);
+    while (rotations === generation) {
+      write(50);
+      await pause(5);
+    }
   }
   connect(daemon.port('tcp'), '127.0.0.1').end(lineOf(-1));
-  // The proxy ends; two seconds later (preStop) meshlog is told to.
-  for (let rows = 0; rows < 100; rows++) writeSync(file, lineOf(written++));
-  await pause(1000);
+  // The proxy ends, and meshlog is told to when it has had the time to read the rest (preStop).
+  write(100);
+  await eventually(() => arrived().has(written - 1) && arrived().has(-1), 30_000);
   expect(await daemon.stop()).toBe(0);
   const records = sink.records();
   const ids = records.map(({ attributes }) => Number(attributes['request.id']));
