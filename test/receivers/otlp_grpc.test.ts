@@ -73,6 +73,31 @@ test('otlp answers what the pipeline has taken over', async () => {
   expect(context.budget.usedBytes).toBe(0);
 });
 
+test('otlp delivers requests that come in together as one batch, and answers each for itself', async () => {
+  const sink = collector();
+  const { port, context } = await listening(sink.deliver);
+  const send = client(port);
+  await send(body('first'));
+  const bad = [0x12, 6, 0x32, 4, 0x0a, 9, 1, 1];
+  const answers = await Promise.all([
+    send(body('one', 'two')),
+    send(Buffer.from([0x0a, 5, 1])),
+    send(Buffer.from([0x0a, bad.length + 2, 0x12, bad.length, ...bad])),
+    ...Array.from({ length: 20 }, (_, i) => send(body(`line ${i}`))),
+  ]);
+  expect(answers.map(({ code }) => code)).toEqual([0, 3, ...Array(21).fill(0)]);
+  expect(answers.map(({ reply }) => readResponse(reply).rejected)).toEqual([
+    0,
+    0,
+    1,
+    ...Array(20).fill(0),
+  ]);
+  expect(sink.lines.length).toBe(23);
+  expect(sink.batches.length).toBeLessThan(12);
+  expect(context.dropped).toEqual({ malformed_record: 1 });
+  expect(context.budget.usedBytes).toBe(0);
+});
+
 test('otlp counts malformed records and names them in a partial success', async () => {
   const { port, context } = await listening(collector().deliver);
   const record = [0x12, 6, 0x32, 4, 0x0a, 9, 1, 1];
@@ -134,6 +159,34 @@ test('otlp holds memory within the budget when many send at once', async () => {
   expect(answers.every(({ code }) => code === 0)).toBe(true);
   expect(sink.records.length).toBe(60);
   expect(most).toBeLessThanOrEqual(1_000_000);
+  expect(context.budget.usedBytes).toBe(0);
+});
+
+test('otlp counts small requests for what each takes, and asks the rest to wait', async () => {
+  const sink = collector();
+  sink.pause();
+  const context = testContext({ budgetBytes: 512 * 1024 });
+  const { port } = await listening(
+    sink.deliver,
+    { max_wait: '50ms' },
+    { context, grpc: { max_concurrent_streams: 1000 } },
+  );
+  const send = client(port);
+  const answers: Answer[] = [];
+  const all = Array.from({ length: 400 }, (_, i) =>
+    send(body(`line ${i}`)).then((answer) => answers.push(answer)),
+  );
+  while (answers.length < 300) await new Promise((done) => setTimeout(done, 5));
+  await new Promise((done) => setTimeout(done, 100));
+  expect(context.budget.usedBytes).toBeLessThanOrEqual(512 * 1024);
+  expect(new Set(answers.map(({ code }) => code))).toEqual(new Set([14]));
+  expect(readStatus(answers[0]?.status ?? Buffer.alloc(0)).retryAfterMs).toBe(1000);
+  sink.resume();
+  await Promise.all(all);
+  // Each takes 8 KiB and a little.
+  expect(sink.records.length).toBeGreaterThan(40);
+  expect(sink.records.length).toBeLessThan(64);
+  expect(answers.filter(({ code }) => code === 0).length).toBe(sink.records.length);
   expect(context.budget.usedBytes).toBe(0);
 });
 
