@@ -95,7 +95,7 @@ ${service('nop', 'file')}  state_directory: state
   expect(await second.ended).toBe(1);
   await first.stop();
   said += second.said;
-}, 60_000);
+}, 120_000);
 
 afterAll(() => removeFolder(folder));
 

@@ -128,6 +128,7 @@ test.skipIf(skipped.mounts !== '')(
     expect(await daemon.stop()).toBe(0);
     expect(daemon.said).not.toMatch(/ERROR/);
   },
+  60_000,
 );
 
 test.skipIf(skipped.mounts !== '')(
@@ -159,6 +160,7 @@ test.skipIf(skipped.mounts !== '')(
     expect(written()).toEqual(countTo(400));
     expect(await daemon.stop()).toBe(0);
   },
+  60_000,
 );
 
 test.skipIf(skipped.ext4 !== '')(
@@ -183,6 +185,7 @@ test.skipIf(skipped.ext4 !== '')(
     expect(written()).toEqual(countTo(300));
     expect(await daemon.stop()).toBe(0);
   },
+  60_000,
 );
 
 test.skipIf(skipped.users !== '')(
@@ -201,6 +204,7 @@ test.skipIf(skipped.users !== '')(
     expect(written()).toEqual(countTo(100));
     expect(await daemon.stop()).toBe(0);
   },
+  60_000,
 );
 
 test.skipIf(skipped.ext4 !== '')(
@@ -224,6 +228,7 @@ test.skipIf(skipped.ext4 !== '')(
     expect(daemon.said).not.toMatch(/no disk queue/);
     expect(await daemon.stop()).toBe(0);
   },
+  60_000,
 );
 
 test.skipIf(skipped.mounts !== '')(
@@ -245,4 +250,5 @@ test.skipIf(skipped.mounts !== '')(
     expect(written('out/second.log')).toEqual(countTo(200).slice(100));
     expect(await daemon.stop()).toBe(0);
   },
+  60_000,
 );
