@@ -148,6 +148,9 @@ export function alsLoad(port: number, streams: number): Load {
   };
 }
 
+/** What the receiver asks a refused sender to wait. */
+const retryMs = 1000;
+
 /** Clients with many calls under way on two connections; what is refused for now is sent again. */
 export function otlpLoad(port: number, calls: number): Load {
   const logRecords = Array.from({ length: recordsPerRequest }, (_, i) => {
@@ -171,7 +174,7 @@ export function otlpLoad(port: number, calls: number): Load {
         // At the limit of streams Node also refuses one whose predecessor is not quite gone: it has not been looked at.
         const untouched = call.rstCode === constants.NGHTTP2_ENHANCE_YOUR_CALM;
         if (status !== 14 && !untouched) throw new Error(`a call ended with ${status}`);
-        await sleep(100);
+        await sleep(retryMs);
       }
       bytes += message.length;
       count += recordsPerRequest;

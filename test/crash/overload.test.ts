@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { overload } from './overload.ts';
+import { grownMib, overload } from './overload.ts';
 
 describe('overload: while the sink reads nothing, peers are held back, memory stays flat, and nothing is lost', () => {
   for (const source of ['envoy_als', 'otlp'] as const) {
@@ -7,7 +7,7 @@ describe('overload: while the sink reads nothing, peers are held back, memory st
       const report = await overload(source, { loadMs: 1000, pauseMs: 2000, budgetMib: 16 });
       expect(report).toMatchObject({ missing: 0, duplicates: 0, corrupted: 0 });
       expect(report.accepted).toBeGreaterThan(10_000);
-      expect(report.peakMib - report.heldMib).toBeLessThan(20);
+      expect(report.peakMib).toBeLessThan(grownMib(report));
       // The budget has filled; from then on nobody gets rid of anything.
       expect(report.peakMib - report.beforeMib).toBeLessThan(40);
       expect(report.takenMib).toBeGreaterThan(1);
