@@ -51,9 +51,10 @@ export class DaemonProcess {
     writeFileSync(file, config);
     // BENCH_NODE_ARGS=--cpu-prof writes a profile of the daemon.
     const extra = (process.env['BENCH_NODE_ARGS'] ?? '').split(' ').filter(Boolean);
-    // The flag of the image and of the command itself.
+    // As the image and the command itself.
     const args = ['--max-semi-space-size=8', ...extra, program, 'run', '--config', file];
-    const child = spawn(process.execPath, args, { stdio: ['ignore', 'ignore', 'pipe'] });
+    const env = { ...process.env, MALLOC_ARENA_MAX: '1' };
+    const child = spawn(process.execPath, args, { stdio: ['ignore', 'ignore', 'pipe'], env });
     let said = '';
     await new Promise<void>((done, failed) => {
       child.stderr.on('data', (data: Buffer) => {

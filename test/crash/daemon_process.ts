@@ -44,6 +44,7 @@ export class DaemonProcess {
         ...process.env,
         NODE_COMPILE_CACHE: join(root, 'node_modules/.cache/node'),
         NODE_NO_WARNINGS: '1',
+        MALLOC_ARENA_MAX: '1',
         MESHLOG_FAULT: options.fault ?? '',
       },
     });
