@@ -6,7 +6,8 @@ import { buffers } from './buffers.ts';
 import { cellValue, spelledNumber, textOf } from './cell_values.ts';
 import { type Column, type Dictionary, HELD, INT, NESTED, NUMBER, TEXT } from './column.ts';
 import { giveColumn, takeColumn } from './column_pool.ts';
-import { type AnyValue, type Attributes, type LogRecord, severityText } from './record.ts';
+import type { AnyValue, Attributes, LogRecord } from './record.ts';
+import { recordOf } from './record_of.ts';
 import { parsedTime, parseTime, toWords, words } from './time.ts';
 
 /** What the bytes rowStart..rowEnd of a row are. */
@@ -337,26 +338,7 @@ export class Batch {
 
   /** One row as a plain OpenTelemetry record: for adapters and tests, not for the hot path. */
   record(row: number): LogRecord {
-    const attributes: Record<string, AnyValue> = { ...this.attributes };
-    for (const column of this.columns) {
-      const value = this.value(column, row);
-      if (value !== undefined) attributes[column.name] = value;
-    }
-    const time = this.timeWords(row)
-      ? (BigInt(words.high) << 32n) | BigInt(words.low >>> 0)
-      : undefined;
-    const severity = this.severity === undefined ? Number.NaN : this.number(this.severity, row);
-    return {
-      time,
-      observedTime: BigInt(Math.round(this.observedMs * 1000)) * 1000n,
-      severityNumber: Number.isNaN(severity) ? undefined : severity,
-      severityText: Number.isNaN(severity) ? undefined : severityText(severity),
-      body: this.bodyValue(row),
-      attributes,
-      resource: this.resources[this.resourceOf?.[row] ?? 0] ?? noFacts,
-      traceId: this.text(this.traceId, row),
-      spanId: this.text(this.spanId, row),
-    };
+    return recordOf(this, row);
   }
 
   /** The body of a row: the cell of `body`, or, while nothing has parsed the batch, its line. */

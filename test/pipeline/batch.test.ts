@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { Batch } from '../../src/pipeline/batch.ts';
 import { Dictionary, ESCAPED, NESTED, NUMBER, TEXT } from '../../src/pipeline/column.ts';
+import { keptLines, readKept } from '../../src/pipeline/kept_record.ts';
 
 const line = '{"a":"x\\u0041","n":-12.5,"big":9007199254740993,"l":[1,{"k":null}]}';
 
@@ -92,4 +93,12 @@ test('batch renames a field in its place, for this fork only', () => {
   expect(fork.record(0).attributes['n']).toBe('xA');
   expect(fork.column('a')).toBeUndefined();
   expect(batch.record(0).attributes).toMatchObject({ a: 'xA', n: -12.5 });
+});
+
+test('batch has a field named __proto__ as any other, also in what is kept of it', () => {
+  const batch = Batch.ofLines(['value']);
+  batch.addColumn('__proto__').setSpan(0, TEXT, 0, 5);
+  expect(Object.entries(batch.record(0).attributes)).toEqual([['__proto__', 'value']]);
+  const kept = readKept(keptLines(batch, {}));
+  expect(Object.entries(kept?.record.attributes ?? {})).toEqual([['__proto__', 'value']]);
 });
