@@ -188,3 +188,31 @@ for (const kind of kinds) {
     await sink.until(2);
   });
 }
+
+for (const kind of kinds) {
+  test(`${kind} tells whoever watches its health that it stops`, async () => {
+    const { port, receiver } = await listeningGrpc(kind, collector().deliver, {}, testContext());
+    const client = new grpc.Client(`localhost:${port}`, grpc.credentials.createInsecure());
+    open.push(() => client.close());
+    const same = (bytes: Buffer): Buffer => bytes;
+    const service = pathOf(kind).split('/')[1] ?? '';
+    const request = Buffer.from([0x0a, service.length, ...Buffer.from(service)]);
+    const watch = client.makeServerStreamRequest(
+      '/grpc.health.v1.Health/Watch',
+      same,
+      same,
+      request,
+    );
+    const seen: (number | undefined)[] = [];
+    watch.on('data', (bytes: Buffer) => seen.push(bytes[1]));
+    watch.on('error', () => undefined);
+    const ended = new Promise<number>((resolve) => {
+      watch.on('status', ({ code }) => resolve(code));
+    });
+    await eventually(() => seen.length === 1);
+    const startMs = performance.now();
+    await receiver.stop();
+    expect(performance.now() - startMs).toBeLessThan(3000);
+    expect([seen, await ended]).toEqual([[1, 2], grpc.status.UNAVAILABLE]);
+  });
+}
