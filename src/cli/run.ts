@@ -5,7 +5,7 @@ import type { Command } from 'commander';
 import type { Config } from '../config/config.ts';
 import type { ReadConfig } from '../config/load.ts';
 import type { Daemon } from '../daemon.ts';
-import type { ControlServer } from '../wire/control_socket.ts';
+import type { ControlServer as Server } from '../wire/control_socket.ts';
 
 /** Exit code of a configuration that cannot be used (sysexits.h EX_CONFIG). */
 const exitConfig = 78;
@@ -46,6 +46,9 @@ async function run(files: string[], version: string): Promise<number> {
     return 1;
   }
 }
+
+/** How often a control socket that could not be made is tried again. */
+const controlAgainMs = 2000;
 
 type Setting = {
   readonly config: Config;
@@ -116,28 +119,47 @@ function outlive({ log, metrics }: Daemon): void {
   process.on('unhandledRejection', said);
 }
 
-/** The socket that `meshlog status` and `meshlog reload` ask; a daemon that cannot have one runs without. */
+/** The socket that `meshlog status` and `meshlog reload` ask; a daemon that cannot have one goes on, and tries again. */
 async function openControl(
   daemon: Daemon,
   reloader: InstanceType<typeof import('../reloader.ts').Reloader>,
   config: Config,
-): Promise<ControlServer | undefined> {
+): Promise<{ close(): Promise<void> } | undefined> {
   const path = controlPath(config);
   if (path === undefined) return undefined;
   const { ControlServer } = await import('../wire/control_socket.ts');
-  try {
-    return await ControlServer.open(path, async (request) => {
-      const { command } = request as { command?: unknown };
-      if (command === 'status') return { ...daemon.status(), reload: reloader.last ?? null };
-      if (command === 'reload') return reloader.reload('meshlog reload');
-      throw new Error(`unknown command ${JSON.stringify(command)}`);
-    });
-  } catch (error) {
-    daemon.log.warn(
-      `no control socket, meshlog status and reload will not reach this process: ${String(error)}`,
-    );
-    return undefined;
-  }
+  const answer = async (request: unknown): Promise<unknown> => {
+    const { command } = request as { command?: unknown };
+    if (command === 'status') return { ...daemon.status(), reload: reloader.last ?? null };
+    if (command === 'reload') return reloader.reload('meshlog reload');
+    throw new Error(`unknown command ${JSON.stringify(command)}`);
+  };
+  let server: Server | undefined;
+  let timer: NodeJS.Timeout | undefined;
+  let opening: Promise<void> = Promise.resolve();
+  const open = async (): Promise<void> => {
+    try {
+      server = await ControlServer.open(path, answer);
+      if (timer !== undefined) daemon.log.info(`the control socket is there now: ${path}`);
+    } catch (error) {
+      if (timer === undefined) {
+        daemon.log.warn(
+          `no control socket, meshlog status and reload will not reach this process: ${String(error)}; trying again`,
+        );
+      }
+      timer = setTimeout(() => {
+        opening = open();
+      }, controlAgainMs).unref();
+    }
+  };
+  await open();
+  return {
+    close: async () => {
+      await opening;
+      clearTimeout(timer);
+      await server?.close();
+    },
+  };
 }
 
 /** Where the control socket of a configuration is; undefined: it has none. */

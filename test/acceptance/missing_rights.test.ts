@@ -27,6 +27,7 @@ async function start(
   include: readonly string[],
   enrich: object = {},
   wrapper: readonly string[] = [],
+  socket = 'control.sock',
 ): Promise<void> {
   daemon = await DaemonProcess.started(
     folder,
@@ -35,7 +36,7 @@ processors: { parse: {}, enrich: ${JSON.stringify(enrich)} }
 exporters: { file: { path: out.log } }
 service:
   pipelines: { logs: { receivers: [file], processors: [parse, enrich], exporters: [file] } }
-  control_socket: control.sock
+  control_socket: ${socket}
   admin: { endpoint: 127.0.0.1:0 }
   grace_period: 2s
 `,
@@ -95,6 +96,23 @@ test.skipIf(skipped.users !== '')(
     chmodSync(join(folder, 'closed'), 0o755);
     await eventually(() => bodies().length === 4);
     await eventually(() => /b\.log: works again/.test(daemon.said));
+    expect(await daemon.stop()).toBe(0);
+  },
+);
+
+test.skipIf(skipped.users !== '')(
+  `a control socket that cannot be made is named, and made once it can be${skipped.users}`,
+  async () => {
+    writeFileSync(join(folder, 'logs/a.log'), 'one\n');
+    mkdirSync(join(folder, 'closed'), { mode: 0o700 });
+    await start(['logs/*.log'], {}, asNobody, 'closed/control.sock');
+    await eventually(() => bodies().length === 1);
+    expect(daemon.said).toMatch(/WARN .*no control socket.*EACCES/);
+    chmodSync(join(folder, 'closed'), 0o777);
+    await eventually(() => daemon.said.includes('the control socket is there now'));
+    const socket = join(folder, 'closed/control.sock');
+    expect(meshlog(['status', '--socket', socket]).stdout).toContain('running');
+    expect(daemon.said.match(/no control socket/g)).toHaveLength(1);
     expect(await daemon.stop()).toBe(0);
   },
 );
