@@ -57,7 +57,9 @@ export class Cut {
 
   constructor(recording: Recording, at: number) {
     this.#recording = recording;
-    this.#events = recording.events.slice(0, at);
+    // What was there before is there at any moment.
+    const bases = recording.events.findIndex(({ kind }) => kind !== 'base');
+    this.#events = recording.events.slice(0, Math.max(at, bases));
     for (const [begin, event] of this.#events.entries()) {
       if (event.kind !== 'sync' && event.kind !== 'sync_folder') continue;
       const file = event.kind === 'sync' ? event.file : 0;

@@ -165,6 +165,14 @@ replace(
 for (const name of ['fsyncSync', 'fdatasyncSync']) {
   replace(fs, name, (original) => (fd) => synced(fd as number, () => original(fd)));
 }
+replace(fs, 'fdatasync', (original) => (fd, callback) => {
+  const done = callback as (error: unknown) => void;
+  const forced = (): Promise<void> =>
+    new Promise((resolve, reject) =>
+      original(fd, (error: unknown) => (error ? reject(error) : resolve())),
+    );
+  return synced(fd as number, forced).then(() => done(null), done);
+});
 replace(
   fs,
   'ftruncateSync',
