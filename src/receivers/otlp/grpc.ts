@@ -101,7 +101,7 @@ function exportMethod(intake: Intake): GrpcMethod {
 }
 
 /** Messages from this size on are put together in a buffer of the pool. */
-const placedBytesMin = 64 * 1024;
+const placedBytesMin = 8 * 1024;
 
 /** One request. Its room is given back when it is answered, or when its sender is gone. */
 class ExportCall implements GrpcHandler {
