@@ -15,13 +15,10 @@ const budgetMib = 64;
  * What the process may take besides its budget. Streams and calls cost more than lines: their buffers of HTTP/2, and the
  * garbage between two collections.
  */
-const besidesMib = (sources: readonly Source[]): number => {
-  const isHttp2 = sources.includes('envoy_als') || sources.includes('otlp');
-  // Run from its sources it also holds the type stripper.
-  const stripperMib = process.env['MESHLOG_MAIN'] === undefined ? 25 : 0;
-  return (isHttp2 ? 200 : 140) + stripperMib;
-};
-const filesMibMax = 512;
+const besidesMib = (offered: readonly Source[]): number =>
+  offered.includes('envoy_als') || offered.includes('otlp') ? 200 : 140;
+/** Far more than is read before the receiver waits. */
+const filesMibMax = 96;
 
 export const sources = ['file', 'tcp', 'envoy_als', 'otlp'] as const;
 export type Source = (typeof sources)[number];
