@@ -60,12 +60,10 @@ export async function powerLoss(options: {
       });
       const end = stateAt(recording, { at: recording.events.length, fate: 'kept', random, base });
       report.acknowledged = end.marks.get('acknowledged')?.size ?? 0;
-      // What was there before has not happened: it is there in every state.
-      const begin = recording.events.findIndex(({ kind }) => kind !== 'base');
       const restarts: Promise<number>[] = [];
       let last = base;
       for (let i = 0; i < states / generations; i++, report.states++) {
-        const at = begin + Math.floor(random() * (recording.events.length - begin + 1));
+        const at = Math.floor(random() * (recording.events.length + 1));
         last = stateAt(recording, { at, fate: fates[i % fates.length] as Fate, random, base });
         report.filesMax = Math.max(report.filesMax, last.files.size);
         const restart = restarted(join(folder, `state-${i}`), last, found);
