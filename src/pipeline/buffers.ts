@@ -17,7 +17,7 @@ export const slackBytes = 64;
 const smallest = 15;
 const largest = 24;
 /** Kept per size class, at least some: beyond that buffers go to the garbage collector. */
-const keptBytesPerClass = 4 * 1024 * 1024;
+const keptBytesPerClass = 8 * 1024 * 1024;
 const keptPerClassMin = 2;
 
 export class BufferPool {

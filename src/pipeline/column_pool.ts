@@ -5,7 +5,7 @@ import { ABSENT, Column } from './column.ts';
 /** Free columns by capacity (a power of two). */
 const freeColumns = new Map<number, Column[]>();
 /** Kept per capacity: many small batches are under way at once where peers send small messages. */
-const freeColumnBytesMax = 4 * 1024 * 1024;
+const freeColumnBytesMax = 8 * 1024 * 1024;
 
 /** A column with all cells ABSENT. */
 export function takeColumn(name: string, capacity: number): Column {
