@@ -52,7 +52,15 @@ export class DaemonProcess {
     // BENCH_NODE_ARGS=--cpu-prof writes a profile of the daemon.
     const extra = (process.env['BENCH_NODE_ARGS'] ?? '').split(' ').filter(Boolean);
     // As the image and the command itself.
-    const args = ['--max-semi-space-size=8', ...extra, program, 'run', '--config', file];
+    const args = [
+      '--max-semi-space-size=8',
+      '--heap-growing-percent=60',
+      ...extra,
+      program,
+      'run',
+      '--config',
+      file,
+    ];
     const env = { ...process.env, MALLOC_ARENA_MAX: '1' };
     const child = spawn(process.execPath, args, { stdio: ['ignore', 'ignore', 'pipe'], env });
     let said = '';

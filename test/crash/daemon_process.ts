@@ -35,8 +35,8 @@ export class DaemonProcess {
     const file = join(folder, 'config.yaml');
     writeFileSync(file, config);
     // As the image and the command itself run it.
-    const young = '--max-semi-space-size=8';
-    const command = [process.execPath, young, program(), 'run', '--config', file];
+    const heap = ['--max-semi-space-size=8', '--heap-growing-percent=60'];
+    const command = [process.execPath, ...heap, program(), 'run', '--config', file];
     const [first = '', ...args] = [...(options.wrapper ?? []), ...command];
     const child = spawn(first, args, {
       stdio: ['ignore', 'ignore', 'pipe'],

@@ -3,6 +3,7 @@
 
 import { AlsDecoder } from '../../encoding/als/decode.ts';
 import type { Batch } from '../../pipeline/batch.ts';
+import { buffers } from '../../pipeline/buffers.ts';
 import type { Context, Deliver } from '../../pipeline/component.ts';
 import { Handover } from '../../pipeline/handover.ts';
 import type { Attributes } from '../../pipeline/record.ts';
@@ -11,6 +12,8 @@ import { KumaBodies } from './kuma_bodies.ts';
 
 export type Gathered = {
   readonly message: Buffer;
+  /** The buffer of the pool that begins with the message, if it stands in one. It is given away with it. */
+  readonly own: Buffer | undefined;
   readonly entries: number;
   /** Who sent it. The same object for the same sender. */
   readonly facts: Attributes;
@@ -64,6 +67,7 @@ export class Gathering {
       gathered.map(({ message }) => message),
       this.#rows,
     );
+    for (const { own } of gathered) if (own !== undefined) buffers.give(own);
     this.#waiting = [];
     this.#bytes = 0;
     this.#rows = 0;

@@ -2,6 +2,7 @@
 
 import type { ServerHttp2Stream } from 'node:http2';
 import { readHead } from '../../encoding/als/decode.ts';
+import { buffers } from '../../pipeline/buffers.ts';
 import type { Context } from '../../pipeline/component.ts';
 import { HeldBack } from '../../pipeline/held_back.ts';
 import type { Attributes } from '../../pipeline/record.ts';
@@ -9,8 +10,10 @@ import { plainIp } from '../../wire/address.ts';
 import type { GrpcHandler, GrpcMethod, GrpcReply } from '../../wire/grpc_call.ts';
 import type { Gathering } from './gathering.ts';
 
-/** Room per byte of a message: its copy, and what is made of it. */
-const bytesPerByte = 2;
+/** Room per byte of a message: its buffer and its copy in a batch, the batch's columns, and what an exporter makes of it. */
+const bytesPerByte = 5;
+/** Messages from this size on are put together in a buffer of the pool: what was read of them is free at once. */
+const placedBytesMin = 8 * 1024;
 const sweepMs = 250;
 /** The facts of so many proxies are kept as one object each, which is how others recognise them. */
 const factsMax = 10_000;
@@ -92,14 +95,18 @@ export class Streams {
   }
 
   /** A message that came in, for which `heldBytes` were taken. */
-  message(message: Buffer, speaker: Speaker, heldBytes: number): void {
+  message(message: Buffer, own: Buffer | undefined, speaker: Speaker, heldBytes: number): void {
     const { entries, identifier, malformed } = readHead(message);
     if (identifier !== undefined) {
       speaker.facts = this.#known({ ...identifier, ...speaker.peer });
     }
     if (malformed) this.#context.drop('malformed_message', 1);
-    if (entries === 0) this.give(heldBytes);
-    else this.#gathering.add({ message, entries, facts: speaker.facts, heldBytes });
+    if (entries > 0) {
+      this.#gathering.add({ message, own, entries, facts: speaker.facts, heldBytes });
+      return;
+    }
+    this.give(heldBytes);
+    if (own !== undefined) buffers.give(own);
   }
 
   skipped(): void {
@@ -129,6 +136,8 @@ class Stream implements GrpcHandler {
   readonly #speaker: Speaker;
   /** What was taken of the budget for a message that is on its way. */
   #heldBytes = 0;
+  /** Of the pool; that message is put together in it. */
+  #own: Buffer | undefined;
   #isOver = false;
 
   constructor(stream: ServerHttp2Stream, streams: Streams) {
@@ -155,6 +164,12 @@ class Stream implements GrpcHandler {
     });
   }
 
+  place(messageBytes: number): Buffer | undefined {
+    if (messageBytes < placedBytesMin) return undefined;
+    this.#own = buffers.take(messageBytes);
+    return this.#own;
+  }
+
   /** Decompressed, it may be longer than what room was asked for. */
   message(message: Buffer): undefined | Promise<undefined> {
     const taken = this.admit(message.length);
@@ -165,8 +180,10 @@ class Stream implements GrpcHandler {
 
   #pass(message: Buffer): undefined {
     const held = this.#heldBytes;
+    const own = this.#own;
     this.#heldBytes = 0;
-    this.#streams.message(message, this.#speaker, held);
+    this.#own = undefined;
+    this.#streams.message(message, own, this.#speaker, held);
     return undefined;
   }
 
@@ -185,6 +202,8 @@ class Stream implements GrpcHandler {
 
   #leave(): void {
     this.#isOver = true;
+    if (this.#own !== undefined) buffers.give(this.#own);
+    this.#own = undefined;
     this.#streams.give(this.#heldBytes);
     this.#heldBytes = 0;
     this.#streams.closed(this);
