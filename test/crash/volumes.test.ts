@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { eventually, listening } from '../support/sockets.ts';
-import { amongOwnMounts, ext4Image, skipped, within } from '../support/volumes.ts';
+import { adminEnv, amongOwnMounts, ext4Image, skipped, within } from '../support/volumes.ts';
 import { DaemonProcess } from './daemon_process.ts';
 import { Oracle } from './oracle.ts';
 import { fileProducer, otlpProducer, type Producer } from './producers.ts';
@@ -169,7 +169,9 @@ test.skipIf(skipped.ext4 !== '')(
     const second = delivered();
     await eventually(() => delivered() > second + 500);
     await daemon.kill();
-    execFileSync('sh', ['-c', `e2fsck -p '${image()}' >/dev/null || [ $? = 1 ]`]);
+    execFileSync('sh', ['-c', `e2fsck -p '${image()}' >/dev/null || [ $? = 1 ]`], {
+      env: adminEnv,
+    });
     await finish('disk');
   },
   60_000,

@@ -15,6 +15,7 @@ import {
   symlinkSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { adminEnv } from './volumes.ts';
 
 const path = '/opt/node/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 const systemFolders = ['bin', 'sbin', 'lib', 'lib64', 'usr'];
@@ -135,7 +136,7 @@ exec chroot "$R" /usr/bin/setpriv --reuid=${uid} --regid=${gid} --clear-groups -
       'unshare',
       ['-mpnui', '--fork', '--kill-child', 'sh', '-ec', script, directory, ...command],
       {
-        env: { ...process.env, R: root, NODE: process.execPath },
+        env: { ...adminEnv, R: root, NODE: process.execPath },
         stdio: ['ignore', 'pipe', 'pipe'],
       },
     );

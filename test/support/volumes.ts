@@ -33,8 +33,11 @@ export const asNobody: readonly string[] = [
   '--clear-groups',
 ];
 
+/** With the places of a superuser's programs, which not every user's PATH has. */
+export const adminEnv = { ...process.env, PATH: `${process.env['PATH'] ?? ''}:/usr/sbin:/sbin` };
+
 function ran(program: string, args: readonly string[]): void {
-  const { status, stderr, error } = spawnSync(program, args, { encoding: 'utf8' });
+  const { status, stderr, error } = spawnSync(program, args, { env: adminEnv, encoding: 'utf8' });
   if (error !== undefined) throw error;
   if (status !== 0) throw new Error(`${program} ended with ${status}: ${stderr.trim()}`);
 }
