@@ -16,7 +16,7 @@ const budgetMib = 64;
  * garbage between two collections.
  */
 const besidesMib = (offered: readonly Source[]): number =>
-  offered.includes('envoy_als') || offered.includes('otlp') ? 200 : 140;
+  offered.includes('envoy_als') || offered.includes('otlp') ? 180 : 140;
 /** Far more than is read before the receiver waits. */
 const filesMibMax = 96;
 
