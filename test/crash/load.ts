@@ -134,18 +134,14 @@ export function alsLoad(port: number, streams: number): Load {
     if ((await status) !== 0) throw new Error('the stream was not ended with OK');
     return count;
   });
-  // Who destroys it instead of finishing does not want to hear how the calls ended.
-  void Promise.allSettled(counts);
-  return {
-    sentBytes: () => bytes,
-    finish: () => {
+  return loadOf(
+    counts,
+    sessions,
+    () => bytes,
+    () => {
       stopping = true;
-      return Promise.all(counts);
     },
-    destroy: () => {
-      for (const connection of sessions) connection.destroy();
-    },
-  };
+  );
 }
 
 /** What the receiver asks a refused sender to wait. */
@@ -181,12 +177,29 @@ export function otlpLoad(port: number, calls: number): Load {
     }
     return count;
   });
+  return loadOf(
+    counts,
+    sessions,
+    () => bytes,
+    () => {
+      stopping = true;
+    },
+  );
+}
+
+/** What runs until `stop`: the calls that count what was accepted, and the connections that they are on. */
+function loadOf(
+  counts: readonly Promise<number>[],
+  sessions: readonly ClientHttp2Session[],
+  sentBytes: () => number,
+  stop: () => void,
+): Load {
   // Who destroys it instead of finishing does not want to hear how the calls ended.
   void Promise.allSettled(counts);
   return {
-    sentBytes: () => bytes,
+    sentBytes,
     finish: () => {
-      stopping = true;
+      stop();
       return Promise.all(counts);
     },
     destroy: () => {

@@ -15,10 +15,7 @@ const firstWords = (batch: Batch): string[] => lines(batch).map((line) => line.s
 
 test('disk_queue hands on what is still in memory without reading it back', async () => {
   const seen: string[] = [];
-  let open: () => void = () => undefined;
-  const opened = new Promise<void>((done) => {
-    open = done;
-  });
+  const { promise: opened, resolve: open } = Promise.withResolvers<void>();
   const { queue } = folder.over(
     async (batch) => {
       await opened;
@@ -57,10 +54,7 @@ test('disk_queue keeps the memory of a batch that its source has released until 
 
 test('disk_queue lets sources wait a little for an exporter that works, and not for one that hangs', async () => {
   const seen: string[] = [];
-  let open: () => void = () => undefined;
-  const opened = new Promise<void>((done) => {
-    open = done;
-  });
+  const { promise: opened, resolve: open } = Promise.withResolvers<void>();
   const { queue } = folder.over(
     async (batch) => {
       await opened;
