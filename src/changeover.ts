@@ -12,6 +12,7 @@ import {
 } from './graph.ts';
 import { errorChain, RefusedError } from './pipeline/errors.ts';
 import type { Rest } from './pipeline/queue.ts';
+import type { RunningReceivers } from './running_receivers.ts';
 import { keepPorts } from './wire/kept_ports.ts';
 
 /** How long receivers that go may take to hand over what they hold before others begin. */
@@ -29,10 +30,7 @@ export type Changing = {
   readonly deadline: AbortSignal;
   /** Makes the next graph the one that deliveries go through, with these receivers. */
   readonly take: (graph: Graph) => void;
-  readonly startReceiver: (node: ReceiverNode) => Promise<void>;
-  readonly stopReceiver: (node: ReceiverNode) => Promise<void>;
-  /** Takes leave of a receiver that cannot wait for its deliveries. */
-  readonly dismiss: (node: ReceiverNode) => void;
+  readonly receivers: RunningReceivers;
   /** Deliveries wait while this is closed. */
   readonly closeGate: () => () => void;
 };
@@ -66,7 +64,7 @@ async function changeParts(changing: Changing): Promise<string[]> {
   const { old, next, around, deadline } = changing;
   const problems: string[] = [];
   const gone = missingIn(old.receivers, next.receivers);
-  const stopping = new Map(gone.map((node) => [node, changing.stopReceiver(node)]));
+  const stopping = new Map(gone.map((node) => [node, changing.receivers.stop(node)]));
   await Promise.race([Promise.all(stopping.values()), delay(firstPatienceMs), aborted(deadline)]);
 
   const openGate = changing.closeGate();
@@ -116,17 +114,17 @@ async function replaced(
   replacing: Replacing,
 ): Promise<ReceiverNode | undefined> {
   const { node, before, stopping, problems } = replacing;
-  const { startReceiver, dismiss, around, deadline } = changing;
-  let failure = await startFailure(startReceiver(node));
+  const { receivers, around, deadline } = changing;
+  let failure = await startFailure(receivers.start(node));
   if (failure === undefined) return node;
   // Perhaps its predecessor still holds the port or the state, waiting for a sink that will not come back soon.
   if (before !== undefined) {
     await Promise.race([stopping.get(before), delay(patienceMs), aborted(deadline)]);
-    dismiss(before);
+    receivers.dismiss(before);
     await Promise.race([stopping.get(before), delay(patienceMs), aborted(deadline)]);
   }
   const again = receiverNode(node.instance, around);
-  failure = await startFailure(startReceiver(again));
+  failure = await startFailure(receivers.start(again));
   if (failure === undefined) return again;
   const what = `receiver ${node.instance.id}`;
   if (before === undefined) {
@@ -134,7 +132,7 @@ async function replaced(
     return undefined;
   }
   const former = receiverNode(before.instance, around);
-  const formerFailure = await startFailure(startReceiver(former));
+  const formerFailure = await startFailure(receivers.start(former));
   if (formerFailure === undefined) {
     problems.push(`${what}: ${failure}; it goes on as it was`);
     return former;

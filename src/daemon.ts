@@ -14,13 +14,12 @@ import {
 import type { Catalogue } from './components.ts';
 import type { Config, Instance } from './config/config.ts';
 import { componentContext } from './context.ts';
-import { buildGraph, type Graph, pipelinesOf, type ReceiverNode } from './graph.ts';
-import { Inlet } from './inlet.ts';
+import { buildGraph, type Graph, type ReceiverNode } from './graph.ts';
 import { Budget } from './pipeline/budget.ts';
 import type { Log } from './pipeline/component.ts';
-import { errorChain, RefusedError } from './pipeline/errors.ts';
-import { type Pipeline, receiverEdge } from './pipeline/pipeline.ts';
+import { errorChain } from './pipeline/errors.ts';
 import type { Rest } from './pipeline/queue.ts';
+import { RunningReceivers } from './running_receivers.ts';
 import { type Description, descriptionOf, type Status, statusOf } from './status.ts';
 import { Degradations } from './telemetry/degraded.ts';
 import { Metrics } from './telemetry/metrics.ts';
@@ -67,9 +66,7 @@ export class Daemon {
   /** Pending while a reload swaps the pipelines: deliveries wait for it. */
   #gate: Promise<void> | undefined;
   #reloading: Promise<unknown> = Promise.resolve();
-  readonly #inlets = new Map<ReceiverNode, Inlet>();
-  /** Receivers that are gone and still wait for their last deliveries. */
-  readonly #leaving = new Set<Promise<void>>();
+  readonly #receivers: RunningReceivers;
   /** Aborts when the process is to stop: a reload then waits for nothing more. */
   readonly #ending = new AbortController();
   readonly #unwatch: () => void;
@@ -89,6 +86,14 @@ export class Daemon {
     });
     this.#unwatch = watchEventLoop(this.metrics, (message) => this.log.warn(message));
     this.#graph = { config, receivers: [], stages: [], exporters: [], pipelines: [] };
+    this.#receivers = new RunningReceivers({
+      metrics: this.metrics,
+      graph: () => this.#graph,
+      gate: () => this.#gate,
+      uncleanStop: ({ instance }, message) => {
+        this.#scope(instance).error(`did not stop cleanly: ${message}`);
+      },
+    });
   }
 
   /** Builds and starts everything. Rejects with StartError, after undoing what was begun. */
@@ -125,7 +130,7 @@ export class Daemon {
     const started: ReceiverNode[] = [];
     for (const node of graph.receivers) {
       await attempt(failed, `receiver ${node.instance.id}`, async () => {
-        await this.#startReceiver(node);
+        await this.#receivers.start(node);
         started.push(node);
       });
     }
@@ -196,9 +201,7 @@ export class Daemon {
       around,
       deadline: AbortSignal.any([grace, this.#ending.signal]),
       take: (graph: Graph) => this.#take(graph),
-      startReceiver: (node: ReceiverNode) => this.#startReceiver(node),
-      stopReceiver: (node: ReceiverNode) => this.#stopReceiver(node),
-      dismiss: (node: ReceiverNode) => this.#inlets.get(node)?.close(),
+      receivers: this.#receivers,
       closeGate: () => this.#closeGate(),
     };
     const failed = await startFresh(changing);
@@ -268,10 +271,8 @@ export class Daemon {
   async #halt(deadline: AbortSignal): Promise<Left[]> {
     this.#phase = 'stopping';
     const { receivers, exporters, stages } = this.#graph;
-    const stopped = Promise.allSettled([
-      ...receivers.map((node) => this.#stopReceiver(node)),
-      ...this.#leaving,
-    ]);
+    for (const node of receivers) void this.#receivers.stop(node);
+    const stopped = this.#receivers.left();
     await Promise.race([stopped, aborted(deadline)]);
     const rests = await Promise.all(
       exporters.map(async (node) => ({
@@ -314,50 +315,6 @@ export class Daemon {
       unready: () => (this.#phase === 'running' ? [] : [this.#phase]),
       degraded: () => this.#degradations.list(),
     });
-  }
-
-  async #startReceiver(node: ReceiverNode): Promise<void> {
-    const edge = receiverEdge(this.metrics, node.instance.id, this.#ways(node));
-    const inlet = new Inlet(edge, () => this.#gate);
-    this.#inlets.set(node, inlet);
-    try {
-      await node.receiver.start(inlet.deliver);
-    } catch (error) {
-      this.#inlets.delete(node);
-      node.context.budget.close();
-      throw error;
-    }
-  }
-
-  /** Never rejects. */
-  #stopReceiver(node: ReceiverNode): Promise<void> {
-    const stopped = node.receiver
-      .stop()
-      .catch((error: unknown) => {
-        this.#scope(node.instance).error(`did not stop cleanly: ${errorChain(error)}`);
-      })
-      .then(() => {
-        this.#leaving.delete(stopped);
-        this.#inlets.delete(node);
-        node.context.budget.close();
-      });
-    this.#leaving.add(stopped);
-    return stopped;
-  }
-
-  /** Where a receiver's batches go now: the pipelines that name it, or, when it is leaving, those that named it last. */
-  #ways({ instance }: ReceiverNode): () => readonly Pipeline[] {
-    let last: readonly string[] = [];
-    return () => {
-      const pipelines = pipelinesOf(this.#graph, instance.id);
-      if (pipelines.length > 0) {
-        last = pipelines.map(({ id }) => id);
-        return pipelines;
-      }
-      const former = this.#graph.pipelines.filter(({ id }) => last.includes(id));
-      if (former.length > 0) return former;
-      throw new RefusedError('no pipeline is left that it could deliver to', { retryable: false });
-    };
   }
 
   #surroundings(config: Config) {
