@@ -75,6 +75,17 @@ export class DaemonProcess {
     return new DaemonProcess(child);
   }
 
+  /** An OpenTelemetry Collector, to compare with. */
+  static async collector(program: string, folder: string, config: string): Promise<DaemonProcess> {
+    const file = join(folder, 'config.yaml');
+    writeFileSync(file, config);
+    const child = spawn(program, ['--config', file], { stdio: ['ignore', 'inherit', 'inherit'] });
+    // It does not say when it listens.
+    await new Promise((done) => setTimeout(done, 2000));
+    if (child.exitCode !== null) throw new Error(`${program} ended with ${child.exitCode}`);
+    return new DaemonProcess(child);
+  }
+
   usage(): { cpuSeconds: number; peakRssMib: number; rssMib: number } {
     const stat = readFileSync(`/proc/${this.#child.pid}/stat`, 'utf8');
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
