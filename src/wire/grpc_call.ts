@@ -1,9 +1,10 @@
 // One gRPC call as a server sees it: messages in with their framing taken off, one reply out.
 
-import type { IncomingHttpHeaders, ServerHttp2Stream } from 'node:http2';
 import { promisify } from 'node:util';
 import { gunzip, inflate, zstdDecompress } from 'node:zlib';
 import { sendReply } from './grpc_reply.ts';
+import type { Headers } from './http2/header_reader.ts';
+import type { Stream, StreamReader } from './http2/stream.ts';
 
 export const grpcCode = {
   OK: 0,
@@ -45,14 +46,16 @@ export type GrpcHandler = {
   end(): GrpcReply | Promise<GrpcReply>;
   /** The call ended before that: nobody waits for a reply. */
   abort?(): void;
+  /** The stream is closed, after all of the request has come. */
+  gone?(): void;
   /** A message of a stream was longer than allowed and was passed over. */
   skipped?(bytes: number): void;
 };
 
 /** Who calls. */
 export type GrpcCaller = {
-  readonly headers: IncomingHttpHeaders;
-  readonly stream: ServerHttp2Stream;
+  readonly headers: Headers;
+  readonly stream: Stream;
 };
 
 export type GrpcMethod = {
@@ -70,6 +73,7 @@ export type GrpcMethod = {
 };
 
 const prefixBytes = 5;
+const nothing = Buffer.alloc(0);
 const decompress = {
   gzip: promisify(gunzip),
   deflate: promisify(inflate),
@@ -77,59 +81,38 @@ const decompress = {
 } as const;
 
 /** Reads the messages of a stream into its handler and sends what the handler answers. */
-export class GrpcCall {
-  readonly #stream: ServerHttp2Stream;
+export class GrpcCall implements StreamReader {
+  readonly #stream: Stream;
   readonly #method: GrpcMethod;
   readonly #handler: GrpcHandler;
-  readonly #messageBytesMax: number;
-  readonly #refused: ((reason: string) => void) | undefined;
+  readonly #options: GrpcCallOptions;
   readonly #encoding: string;
-  #chunks: Buffer[] = [];
-  #buffered = 0;
+  /** How much of a prefix has come, and what it says so far. */
+  #prefixRead = 0;
+  #length = 0;
+  #compressed = false;
   /** Bytes of the message that is being read; -1: its prefix has not come. */
   #needed = -1;
   /** Where it is put together, and how much of it is there. */
   #place: Buffer | undefined;
   #placed = 0;
-  #compressed = false;
+  /** Bytes of a message that is passed over. */
   #skip = 0;
-  /** Something that was begun with these bytes has to settle first. */
+  /** Something that was begun has to settle first; what comes meanwhile. */
   #busy = false;
+  #held: Buffer[] = [];
   #messages = 0;
   #ended = false;
   #done = false;
-  readonly startedMs = performance.now();
+  readonly startedMs: number;
 
-  constructor(
-    stream: ServerHttp2Stream,
-    method: GrpcMethod,
-    options: {
-      readonly headers: IncomingHttpHeaders;
-      readonly messageBytesMax: number;
-      /** The call was answered with a refusal, or broke off. */
-      readonly refused?: ((reason: string) => void) | undefined;
-    },
-  ) {
+  constructor(stream: Stream, method: GrpcMethod, options: GrpcCallOptions) {
     this.#stream = stream;
     this.#method = method;
-    this.#messageBytesMax = options.messageBytesMax;
-    this.#refused = options.refused;
-    this.#encoding = String(options.headers['grpc-encoding'] ?? 'identity');
+    this.#options = options;
+    this.#encoding = options.headers['grpc-encoding'] ?? 'identity';
+    this.startedMs = stream.connection.heardMs;
     this.#handler = method.open({ headers: options.headers, stream });
-    stream.on('data', (chunk: Buffer) => {
-      if (this.#done) return;
-      this.#chunks.push(chunk);
-      this.#buffered += chunk.length;
-      this.#pump();
-    });
-    stream.on('end', () => {
-      // A stream that was reset ends too, but its peer has not said everything.
-      if (stream.aborted || stream.rstCode !== 0) return this.#breakOff();
-      this.#ended = true;
-      this.#pump();
-    });
-    stream.on('error', () => undefined);
-    stream.on('close', () => this.#breakOff());
   }
 
   /** Whether the peer has not yet sent all of its request. */
@@ -149,70 +132,100 @@ export class GrpcCall {
     this.#send(status);
   }
 
-  /** The peer is gone in the middle of a request or of a message. */
-  #breakOff(): void {
+  data(bytes: Buffer, start: number, end: number): void {
     if (this.#done) return;
-    if (this.isUnary || this.#needed >= 0 || this.#buffered > 0) this.#refused?.('cut_short');
+    if (this.#busy) this.#hold(bytes, start, end);
+    else this.#take(bytes, start, end);
+  }
+
+  end(): void {
+    this.#ended = true;
+    if (!this.#busy && !this.#done) this.#finish();
+  }
+
+  closed(): void {
+    if (this.#done) {
+      this.#handler.gone?.();
+      return;
+    }
+    // The peer is gone in the middle of a request or of a message.
+    if (this.isUnary || this.#isInside || this.#held.length > 0)
+      this.#options.refused?.('cut_short');
     this.#abort();
   }
 
+  get #isInside(): boolean {
+    return this.#needed >= 0 || this.#prefixRead > 0 || this.#skip > 0;
+  }
+
   #abort(): void {
-    if (this.#done) return;
     this.#done = true;
-    this.#chunks = [];
+    this.#held = [];
+    this.#place = undefined;
     this.#handler.abort?.();
   }
 
-  #pump(): void {
-    while (!this.#busy && !this.#done) {
-      if (this.#skip > 0) this.#pass();
-      else if (this.#needed >= 0) {
-        const message = this.#whole(this.#needed);
-        if (message === undefined) return this.#expectMore();
-        this.#message(message);
+  /** Not more than the window of the stream comes while nobody says that it may. */
+  #hold(bytes: Buffer, start: number, end: number): void {
+    this.#held.push(Buffer.from(bytes.subarray(start, end)));
+  }
+
+  #take(bytes: Buffer, start: number, end: number): void {
+    let at = start;
+    while (at < end && !this.#busy && !this.#done) {
+      if (this.#skip > 0) {
+        const passed = Math.min(this.#skip, end - at);
+        this.#skip -= passed;
+        at += passed;
+      } else if (this.#needed >= 0) {
+        at = this.#fill(bytes, at, end);
+      } else if (this.#prefixRead === 0 && end - at >= prefixBytes) {
+        at += prefixBytes;
+        this.#prefix(bytes[at - prefixBytes]!, bytes.readUInt32BE(at - 4));
       } else {
-        if (this.#buffered < prefixBytes) {
-          if (!this.#ended || this.#buffered > 0) return this.#expectMore();
-          return this.#finish();
-        }
-        this.#prefix(this.#take(prefixBytes));
+        const byte = bytes[at++]!;
+        if (this.#prefixRead++ === 0) this.#compressed = byte !== 0;
+        else this.#length = this.#length * 256 + byte;
+        if (this.#prefixRead === prefixBytes) this.#prefix(this.#compressed ? 1 : 0, this.#length);
       }
-      if (this.#skip > 0 && this.#buffered === 0) return this.#expectMore();
     }
+    if (this.#done) return;
+    if (this.#busy) {
+      if (at < end) this.#hold(bytes, at, end);
+    } else this.#stream.allow(Math.max(this.#skip, this.#needed - this.#placed));
   }
 
-  /** The message of so many bytes, once they have all come. */
-  #whole(bytes: number): Buffer | undefined {
-    if (this.#place === undefined && this.#placed === 0 && !this.#compressed) {
-      this.#place = this.#handler.place?.(bytes);
-    }
-    const place = this.#place;
-    if (place === undefined) return this.#buffered < bytes ? undefined : this.#take(bytes);
-    while (this.#placed < bytes && this.#buffered > 0) {
-      const part = this.#take(Math.min(bytes - this.#placed, (this.#chunks[0] as Buffer).length));
-      part.copy(place, this.#placed);
-      this.#placed += part.length;
-    }
-    if (this.#placed < bytes) return undefined;
-    this.#place = undefined;
-    this.#placed = 0;
-    return place.subarray(0, bytes);
+  /** What there is of the message goes to its place; returns where it stopped. */
+  #fill(bytes: Buffer, at: number, end: number): number {
+    this.#place ??= this.#newPlace();
+    const part = Math.min(this.#needed - this.#placed, end - at);
+    bytes.copy(this.#place, this.#placed, at, at + part);
+    this.#placed += part;
+    if (this.#placed === this.#needed) this.#whole();
+    return at + part;
   }
 
-  #expectMore(): void {
-    if (!this.#ended) return;
-    const details = 'the request is truncated';
-    this.fail({ code: grpcCode.INTERNAL, details, reason: 'cut_short' });
+  #newPlace(): Buffer {
+    const place = this.#compressed ? undefined : this.#handler.place?.(this.#needed);
+    return place ?? Buffer.allocUnsafe(this.#needed);
   }
 
-  #prefix(prefix: Buffer): void {
-    const length = prefix.readUInt32BE(1);
-    this.#compressed = prefix[0] !== 0;
-    if (length > this.#messageBytesMax) return this.#tooLarge(length);
+  #prefix(first: number, length: number): void {
+    this.#prefixRead = 0;
+    this.#length = 0;
+    this.#compressed = first !== 0;
+    if (length > this.#options.messageBytesMax) return this.#tooLarge(length);
     this.#needed = length;
     const refusal = this.#method.admit?.(length, this.#handler);
-    if (refusal instanceof Promise) this.#await(refusal, (status) => status && this.fail(status));
-    else if (refusal !== undefined) this.fail(refusal);
+    if (refusal instanceof Promise) this.#await(refusal, (status) => this.#admitted(status));
+    else this.#admitted(refusal);
+  }
+
+  #admitted(refusal: GrpcStatus | undefined): void {
+    if (refusal !== undefined) return this.fail(refusal);
+    if (this.#needed > 0) return;
+    this.#place = this.#newPlace();
+    this.#whole();
   }
 
   #tooLarge(length: number): void {
@@ -221,19 +234,17 @@ export class GrpcCall {
       this.#handler.skipped?.(length);
       return;
     }
-    const details = `Received message larger than max (${length} vs. ${this.#messageBytesMax})`;
+    const details = `Received message larger than max (${length} vs. ${this.#options.messageBytesMax})`;
     this.fail({ code: grpcCode.RESOURCE_EXHAUSTED, details, reason: 'too_large' });
   }
 
-  /** Throws away what belongs to a message that is passed over. */
-  #pass(): void {
-    const count = Math.min(this.#skip, this.#buffered);
-    this.#take(count);
-    this.#skip -= count;
-  }
-
-  #message(message: Buffer): void {
+  /** The message is there. */
+  #whole(): void {
+    const place = this.#place ?? nothing;
+    const message = place.length === this.#needed ? place : place.subarray(0, this.#needed);
+    this.#place = undefined;
     this.#needed = -1;
+    this.#placed = 0;
     if (!this.#compressed) return this.#give(message);
     const how = decompress[this.#encoding as keyof typeof decompress];
     if (how === undefined) {
@@ -241,7 +252,8 @@ export class GrpcCall {
       this.fail({ code: grpcCode.UNIMPLEMENTED, details, reason: 'unsupported_encoding' });
       return;
     }
-    const plain = how(message, { maxOutputLength: this.#messageBytesMax }) as Promise<Buffer>;
+    const maxOutputLength = this.#options.messageBytesMax;
+    const plain = how(message, { maxOutputLength }) as Promise<Buffer>;
     this.#await(
       plain.catch((error: NodeJS.ErrnoException) => this.#broken(error)),
       (whole) => whole && this.#give(whole),
@@ -250,7 +262,7 @@ export class GrpcCall {
 
   #broken(error: NodeJS.ErrnoException): undefined {
     if (error.code === 'ERR_BUFFER_TOO_LARGE') {
-      const details = `Received message larger than max (after decompression vs. ${this.#messageBytesMax})`;
+      const details = `Received message larger than max (after decompression vs. ${this.#options.messageBytesMax})`;
       this.fail({ code: grpcCode.RESOURCE_EXHAUSTED, details, reason: 'too_large' });
       return;
     }
@@ -269,10 +281,13 @@ export class GrpcCall {
     }
   }
 
-  /** The peer has said everything, and all of it was taken. */
+  /** The peer has said everything, and all of it was read. */
   #finish(): void {
+    if (this.#isInside) {
+      const details = 'the request is truncated';
+      return this.fail({ code: grpcCode.INTERNAL, details, reason: 'cut_short' });
+    }
     if (this.#messages === 0 && this.isUnary) return this.fail(notOneMessage);
-    this.#busy = true;
     // No `abort` any more: the handler has the whole request.
     this.#done = true;
     try {
@@ -287,21 +302,34 @@ export class GrpcCall {
     }
   }
 
-  /** Reads nothing more until the promise settles. */
+  /** Takes nothing more until the promise settles. */
   #await<T>(promise: Promise<T>, then: (value: T) => unknown): void {
     this.#busy = true;
-    this.#stream.pause();
     promise.then(
       (value) => {
         this.#busy = false;
         if (this.#done) return;
         then(value);
-        if (this.#busy || this.#done) return;
-        this.#stream.resume();
-        this.#pump();
+        this.#goOn();
       },
       (error: unknown) => this.#defect(error),
     );
+  }
+
+  /** What came while nothing was taken. */
+  #goOn(): void {
+    while (!this.#busy && !this.#done) {
+      const held = this.#held.shift();
+      if (held === undefined) {
+        if (this.#ended) this.#finish();
+        else this.#stream.allow(Math.max(this.#skip, this.#needed - this.#placed));
+        return;
+      }
+      const later = this.#held;
+      this.#held = [];
+      this.#take(held, 0, held.length);
+      this.#held.push(...later);
+    }
   }
 
   #defect(error: unknown): void {
@@ -309,32 +337,19 @@ export class GrpcCall {
     this.fail(internal(error));
   }
 
-  #take(count: number): Buffer {
-    this.#buffered -= count;
-    const first = this.#chunks[0];
-    if (first !== undefined && first.length >= count) {
-      if (first.length === count) this.#chunks.shift();
-      else this.#chunks[0] = first.subarray(count);
-      return first.subarray(0, count);
-    }
-    const parts: Buffer[] = [];
-    for (let missing = count; missing > 0; ) {
-      const chunk = this.#chunks[0] as Buffer;
-      const part = chunk.subarray(0, missing);
-      if (part.length === chunk.length) this.#chunks.shift();
-      else this.#chunks[0] = chunk.subarray(part.length);
-      parts.push(part);
-      missing -= part.length;
-    }
-    return parts.length === 1 ? (parts[0] as Buffer) : Buffer.concat(parts, count);
-  }
-
   #send(reply: GrpcReply): void {
     this.#done = true;
-    if ('code' in reply && reply.code !== 0) this.#refused?.(reply.reason ?? 'other');
-    sendReply(this.#stream, reply, this.#ended);
+    if ('code' in reply && reply.code !== 0) this.#options.refused?.(reply.reason ?? 'other');
+    if (!this.#stream.closed) sendReply(this.#stream, reply, this.#ended);
   }
 }
+
+export type GrpcCallOptions = {
+  readonly headers: Headers;
+  readonly messageBytesMax: number;
+  /** The call was answered with a refusal, or broke off. */
+  readonly refused?: ((reason: string) => void) | undefined;
+};
 
 const notOneMessage: GrpcStatus = {
   code: grpcCode.INTERNAL,

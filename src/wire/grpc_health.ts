@@ -1,7 +1,6 @@
 // grpc.health.v1: whether a server takes requests, for platforms that ask (Check) and for clients that want to be told
 // (Watch). https://github.com/grpc/grpc/blob/master/doc/health-checking.md
 
-import type { ServerHttp2Stream } from 'node:http2';
 import {
   type GrpcHandler,
   type GrpcMethod,
@@ -9,6 +8,8 @@ import {
   type GrpcStatus,
   grpcCode,
 } from './grpc_call.ts';
+import { beginReply, endReply, sendMessage } from './grpc_reply.ts';
+import type { Stream } from './http2/stream.ts';
 
 const prefix = '/grpc.health.v1.Health/';
 
@@ -99,10 +100,10 @@ class Check implements GrpcHandler {
 /** Two answers at the most, so that a peer that reads none holds nothing. */
 class Watch implements GrpcHandler {
   readonly #health: Health;
-  readonly #stream: ServerHttp2Stream;
+  readonly #stream: Stream;
   service = '';
 
-  constructor(health: Health, stream: ServerHttp2Stream) {
+  constructor(health: Health, stream: Stream) {
     this.#health = health;
     this.#stream = stream;
   }
@@ -113,37 +114,31 @@ class Watch implements GrpcHandler {
 
   end(): GrpcReply | Promise<GrpcReply> {
     const stream = this.#stream;
-    if (stream.destroyed || !this.#health.opened(this)) return tooMany;
-    stream.respond(
-      { ':status': 200, 'content-type': 'application/grpc' },
-      { waitForTrailers: true },
-    );
-    stream.once('wantTrailers', () => {
-      const status = String(grpcCode.UNAVAILABLE);
-      stream.sendTrailers({ 'grpc-status': status, 'grpc-message': 'watch again elsewhere' });
-    });
-    stream.write(framed(answer(this.#health.statusOf(this.service))));
-    // What it resolves with is not sent any more.
-    return new Promise((resolve) => {
-      stream.once('close', () => {
-        this.#health.closed(this);
-        resolve({ message: Buffer.alloc(0) });
-      });
-    });
+    if (stream.isOver || !this.#health.opened(this)) return tooMany;
+    beginReply(stream);
+    sendMessage(stream, answer(this.#health.statusOf(this.service)));
+    // The watch itself ends what it has begun.
+    return new Promise<never>(() => undefined);
+  }
+
+  gone(): void {
+    this.#health.closed(this);
   }
 
   /** Whether the connection was told to end. */
   get isLeaving(): boolean {
-    return this.#stream.session?.closed === true;
+    return this.#stream.connection.isLeaving;
   }
 
   /** Ends the watch, with a last word if there is one. */
   leave(status?: number): void {
-    if (this.#stream.writableEnded || this.#stream.destroyed) return;
-    if (status === undefined) this.#stream.end();
-    else this.#stream.end(framed(answer(status)));
+    if (this.#stream.isOver) return;
+    if (status !== undefined) sendMessage(this.#stream, answer(status));
+    endReply(this.#stream, watchAgain);
   }
 }
+
+const watchAgain: GrpcStatus = { code: grpcCode.UNAVAILABLE, details: 'watch again elsewhere' };
 
 /** The text of field 1. Nobody's service has a name of 128 bytes or more. */
 function serviceOf(message: Buffer): string {
@@ -153,6 +148,3 @@ function serviceOf(message: Buffer): string {
 }
 
 const answer = (status: number): Buffer => Buffer.from([0x08, status]);
-
-const framed = (message: Buffer): Buffer =>
-  Buffer.concat([Buffer.from([0, 0, 0, 0, message.length]), message]);

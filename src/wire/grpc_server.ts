@@ -1,21 +1,16 @@
-// A gRPC server on node:http2. Against grpc-js it takes about half the CPU per small message, since it can open
-// the receive window, and it can tell connections apart: limits, identities, age.
+// A gRPC server on HTTP/2 of our own (http2/connection.ts): it can tell connections apart, by limits, identities, age.
 
-import {
-  createSecureServer,
-  createServer,
-  type Http2SecureServer,
-  type Http2Server,
-  type IncomingHttpHeaders,
-  type ServerHttp2Session,
-  type ServerHttp2Stream,
-} from 'node:http2';
-import type { Server } from 'node:net';
-import type { TLSSocket } from 'node:tls';
+import { createServer, type Server, type Socket } from 'node:net';
+import { createServer as createTlsServer, type TLSSocket } from 'node:tls';
 import type { Address } from './address.ts';
 import type { CertificateSource } from './certificates.ts';
 import { GrpcCall, type GrpcMethod, type GrpcStatus, grpcCode } from './grpc_call.ts';
+import { sendHttpStatus } from './grpc_reply.ts';
+import { Connection } from './http2/connection.ts';
+import type { Headers } from './http2/header_reader.ts';
+import type { Stream, StreamReader } from './http2/stream.ts';
 import { boundAddress, listen, stopListening } from './listen.ts';
+import { readShared } from './shared_read.ts';
 import { spiffeAllowed, spiffeId } from './spiffe.ts';
 import { keepFresh, type ServerTls, serverOptions } from './tls.ts';
 
@@ -44,86 +39,77 @@ export type GrpcServerOptions = {
   /** By path: `/package.Service/Method`. */
   readonly methods: ReadonlyMap<string, GrpcMethod>;
   /** Refuses a call by its headers. */
-  readonly authorize?: (headers: IncomingHttpHeaders) => GrpcStatus | undefined;
+  readonly authorize?: (headers: Headers) => GrpcStatus | undefined;
   /** A connection was closed at once. `peer` is who showed which identity. */
   readonly refused?: (reason: 'limit' | 'tls' | 'identity' | 'protocol', peer?: string) => void;
   /** A call was refused, or broke off. */
   readonly refusedCall?: (reason: string) => void;
 };
 
-/** Small messages must not wait for window updates; a connection may hold this much that nobody has read. */
-const streamWindowBytes = 256 * 1024;
-const connectionWindowBytes = 1024 * 1024;
 const headerListBytesMax = 16 * 1024;
+const headerPairsMax = 64;
+const handshakeTimeoutMs = 10_000;
+/** All connections in plain text are read through one buffer: what is in it is dealt with before the next is read. */
+const shared = Buffer.allocUnsafeSlow(64 * 1024);
 const sweepMsMax = 1000;
 /** Connections that are told to end, by either side, are looked after more closely. */
 const leavingPingMs = 1000;
 const leavingTimeoutMs = 5000;
 
 type Session = {
-  readonly session: ServerHttp2Session;
-  readonly calls: Set<GrpcCall>;
+  readonly connection: Connection;
   /** A random part of the age, so that not all peers reconnect at once. */
   readonly expiresMs: number;
-  lastUsedMs: number;
-  lastHeardMs: number;
   pingSentMs: number;
   closingMs: number;
 };
 
 export class GrpcServer {
   readonly #options: GrpcServerOptions;
-  readonly #server: Http2Server | Http2SecureServer;
-  readonly #sessions = new Map<ServerHttp2Session, Session>();
+  readonly #server: Server;
+  readonly #sessions = new Set<Session>();
   #sweep: NodeJS.Timeout | undefined;
   #drained: (() => void) | undefined;
 
   constructor(options: GrpcServerOptions) {
     this.#options = options;
-    const settings = {
-      settings: {
-        maxConcurrentStreams: options.maxConcurrentStreams,
-        initialWindowSize: streamWindowBytes,
-        maxHeaderListSize: headerListBytesMax,
-        enablePush: false,
-      },
-      // What a connection can hold is bounded by its window and by the streams it may open.
-      maxSessionMemory: 1024,
-      // Streams over the limit are refused one by one; a busy peer must not lose its connection for a hundred of them.
-      maxSessionRejectedStreams: 1_000_000,
-      maxHeaderListPairs: 64,
-    };
-    const { tls } = options;
-    if (tls === undefined) this.#server = createServer(settings);
-    else {
-      const secure = createSecureServer({
-        ...settings,
-        ...serverOptions(tls.settings, tls.certificates),
-        handshakeTimeout: 10_000,
-      });
-      keepFresh(secure, tls.settings, tls.certificates);
-      secure.on('tlsClientError', () => options.refused?.('tls'));
-      secure.on('unknownProtocol', (socket: TLSSocket) => {
-        options.refused?.('protocol');
-        socket.destroy();
-      });
-      this.#server = secure;
+    const { tls, refused } = options;
+    if (tls === undefined) {
+      const settings = { pauseOnConnect: true, noDelay: true };
+      this.#server = createServer(settings, (socket) => this.#accept(socket, 'plain'));
+      return;
     }
-    this.#listenTo(this.#server);
+    const secure = createTlsServer({
+      ...serverOptions(tls.settings, tls.certificates),
+      ALPNProtocols: ['h2'],
+      handshakeTimeout: handshakeTimeoutMs,
+      noDelay: true,
+    });
+    keepFresh(secure, tls.settings, tls.certificates);
+    secure.maxConnections = options.maxConnections;
+    secure.on('drop', () => refused?.('limit'));
+    secure.on('tlsClientError', () => refused?.('tls'));
+    secure.on('secureConnection', (socket: TLSSocket) => {
+      if (socket.alpnProtocol !== 'h2') {
+        refused?.('protocol');
+        socket.destroy();
+      } else if (this.#knows(socket)) this.#accept(socket, 'tls');
+      else socket.destroy();
+    });
+    this.#server = secure;
   }
 
   /** Rejects with `cannot listen on ...`. */
   async listen(): Promise<void> {
     const { address, socketMode } = this.#options;
-    const server = this.#server as unknown as Server;
-    await listen(server, address, socketMode === undefined ? {} : { socketMode });
+    await listen(this.#server, address, socketMode === undefined ? {} : { socketMode });
     this.#server.on('error', () => undefined);
     this.#sweep = setInterval(() => this.#sweepSessions(), sweepMs(this.#options));
     this.#sweep.unref();
   }
 
   get address(): Address {
-    return boundAddress(this.#server as unknown as Server, this.#options.address);
+    return boundAddress(this.#server, this.#options.address);
   }
 
   /** Open connections. */
@@ -136,8 +122,8 @@ export class GrpcServer {
    * `graceMs`.
    */
   async stop(graceMs: number): Promise<void> {
-    stopListening(this.#server as unknown as Server);
-    for (const { session } of this.#sessions.values()) session.close();
+    stopListening(this.#server);
+    for (const { connection } of this.#sessions) connection.leave();
     if (this.#sessions.size > 0) {
       await new Promise<void>((resolve) => {
         const timer = setTimeout(resolve, graceMs);
@@ -148,139 +134,129 @@ export class GrpcServer {
       });
     }
     clearInterval(this.#sweep);
-    for (const { session } of this.#sessions.values()) session.destroy();
+    for (const { connection } of this.#sessions) connection.destroy();
   }
 
-  #listenTo(server: Http2Server | Http2SecureServer): void {
-    (server as unknown as Server).maxConnections = this.#options.maxConnections;
-    server.on('drop', () => this.#options.refused?.('limit'));
-    server.on('session', (session: ServerHttp2Session) => this.#accept(session));
-    server.on('sessionError', () => undefined);
-    server.on('stream', (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) =>
-      this.#call(stream, headers),
+  #accept(accepted: Socket, kind: 'plain' | 'tls'): void {
+    const { maxConnections, maxConcurrentStreams, refused, keepalive } = this.#options;
+    // A plain connection leaves its first socket, so that the server itself cannot count it.
+    if (this.#sessions.size >= maxConnections) {
+      refused?.('limit');
+      accepted.destroy();
+      return;
+    }
+    const connection = new Connection(
+      {
+        streamsMax: maxConcurrentStreams,
+        headerListBytesMax,
+        headerPairsMax,
+        open: (stream, headers) => this.#call(stream, headers),
+        broken: () => refused?.('protocol'),
+        closed: () => {
+          this.#sessions.delete(session);
+          if (this.#sessions.size === 0) this.#drained?.();
+        },
+      },
+      accepted.remoteAddress,
     );
-  }
-
-  #accept(session: ServerHttp2Session): void {
-    const { tls, keepalive, refused } = this.#options;
-    session.on('error', (error: NodeJS.ErrnoException) => {
-      // What does not even begin as HTTP/2, or breaks its rules.
-      if (error.code === 'ERR_HTTP2_ERROR') refused?.('protocol');
-    });
-    if (session.destroyed) return;
-    if (tls !== undefined && !this.#knows(session)) return session.destroy();
-    session.setLocalWindowSize(connectionWindowBytes);
-    const nowMs = performance.now();
+    const nowMs = connection.heardMs;
     const { maxConnectionAge } = keepalive;
-    this.#sessions.set(session, {
-      session,
-      calls: new Set(),
+    const session: Session = {
+      connection,
       expiresMs:
         maxConnectionAge === 0
           ? Number.POSITIVE_INFINITY
           : nowMs + maxConnectionAge * (0.9 + Math.random() * 0.2),
-      lastUsedMs: nowMs,
-      lastHeardMs: nowMs,
       pingSentMs: 0,
       closingMs: 0,
-    });
-    session.on('close', () => {
-      this.#sessions.delete(session);
-      if (this.#sessions.size === 0) this.#drained?.();
-    });
+    };
+    this.#sessions.add(session);
+    let socket = accepted;
+    if (kind === 'plain') {
+      socket = readShared(accepted, shared, (bytes) => connection.read(shared, bytes));
+    } else accepted.on('data', (chunk: Buffer) => connection.read(chunk, chunk.length));
+    connection.start(socket);
+    socket.resume();
   }
 
   /** Whether the peer's identity is allowed. */
-  #knows(session: ServerHttp2Session): boolean {
+  #knows(socket: TLSSocket): boolean {
     const { allowedSpiffeIds, refused } = this.#options;
     if (allowedSpiffeIds.length === 0) return true;
-    const id = spiffeId((session.socket as TLSSocket).getPeerCertificate());
+    const id = spiffeId(socket.getPeerCertificate());
     if (spiffeAllowed(id, allowedSpiffeIds)) return true;
     refused?.('identity', id ?? 'a peer without SPIFFE identity');
     return false;
   }
 
-  #call(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void {
-    const known = stream.session && this.#sessions.get(stream.session as ServerHttp2Session);
-    stream.on('error', () => undefined);
-    if (!known) {
-      stream.destroy();
-      return;
-    }
+  #call(stream: Stream, headers: Headers): StreamReader | undefined {
+    const { methods, authorize, messageBytesMax, refusedCall: refused } = this.#options;
     if (headers[':method'] !== 'POST' || !isGrpc(headers['content-type'])) {
-      const status = headers[':method'] === 'POST' ? 415 : 405;
-      this.#options.refusedCall?.('not_grpc');
-      stream.respond({ ':status': status }, { endStream: true });
-      stream.resume();
-      return;
+      refused?.('not_grpc');
+      sendHttpStatus(stream, headers[':method'] === 'POST' ? 415 : 405, false);
+      return undefined;
     }
-    known.lastUsedMs = performance.now();
-    known.lastHeardMs = known.lastUsedMs;
-    const method = this.#options.methods.get(String(headers[':path']));
-    const refusal = this.#options.authorize?.(headers);
-    const { messageBytesMax, refusedCall: refused } = this.#options;
-    const call = new GrpcCall(stream, method ?? nowhere, { headers, messageBytesMax, refused });
-    if (method === undefined) {
-      const details = `unknown method ${String(headers[':path'])}`;
-      return call.fail({ code: grpcCode.UNIMPLEMENTED, details, reason: 'unknown_method' });
-    }
-    if (refusal !== undefined) return call.fail(refusal);
-    known.calls.add(call);
-    stream.on('close', () => {
-      known.calls.delete(call);
-      known.lastUsedMs = performance.now();
+    const method = methods.get(headers[':path'] ?? '');
+    const refusal = authorize?.(headers);
+    const call = new GrpcCall(stream, method ?? nowhere, {
+      headers,
+      messageBytesMax,
+      refused,
     });
+    if (method === undefined) {
+      const details = `unknown method ${headers[':path']}`;
+      call.fail({ code: grpcCode.UNIMPLEMENTED, details, reason: 'unknown_method' });
+    } else if (refusal !== undefined) call.fail(refusal);
+    return call;
   }
 
   #sweepSessions(): void {
     const nowMs = performance.now();
-    for (const known of this.#sessions.values()) {
+    for (const known of this.#sessions) {
       this.#sweepCalls(known, nowMs);
       this.#sweepAge(known, nowMs);
       this.#sweepPing(known, nowMs);
     }
   }
 
-  #sweepCalls({ calls }: Session, nowMs: number): void {
+  #sweepCalls({ connection }: Session, nowMs: number): void {
     const { requestTimeout } = this.#options;
     if (requestTimeout === 0) return;
-    for (const call of calls) {
-      if (call.isReading && call.isUnary && nowMs - call.startedMs > requestTimeout) {
-        const details = 'the request was not complete in time';
-        call.fail({ code: 4, details, reason: 'timeout' });
-      }
+    for (const { reader } of connection.streams.values()) {
+      if (!(reader instanceof GrpcCall) || !reader.isReading || !reader.isUnary) continue;
+      if (nowMs - reader.startedMs <= requestTimeout) continue;
+      const details = 'the request was not complete in time';
+      reader.fail({ code: 4, details, reason: 'timeout' });
     }
   }
 
   #sweepAge(known: Session, nowMs: number): void {
     const { maxConnectionAgeGrace, maxConnectionIdle } = this.#options.keepalive;
-    const idleMs = known.calls.size === 0 ? nowMs - known.lastUsedMs : 0;
+    const { streams, usedMs } = known.connection;
+    const idleMs = streams.size === 0 ? nowMs - usedMs : 0;
     const isIdle = maxConnectionIdle > 0 && idleMs > maxConnectionIdle;
     if (known.closingMs > 0) {
       if (maxConnectionAgeGrace > 0 && nowMs - known.closingMs > maxConnectionAgeGrace) {
-        known.session.destroy();
+        known.connection.destroy();
       }
     } else if (isIdle || nowMs > known.expiresMs) {
       known.closingMs = nowMs;
-      known.session.close();
+      known.connection.leave();
     }
   }
 
   #sweepPing(known: Session, nowMs: number): void {
     const { keepalive } = this.#options;
-    // Node does not notice what becomes of a peer that has said GOAWAY and then breaks the protocol.
-    const isLeaving = known.session.closed;
+    const { isLeaving } = known.connection;
     const time = isLeaving ? leavingPingMs : keepalive.time;
     const timeout = isLeaving ? Math.min(leavingTimeoutMs, keepalive.timeout) : keepalive.timeout;
     if (time === 0) return;
     if (known.pingSentMs > 0) {
-      if (nowMs - known.pingSentMs > timeout) known.session.destroy();
-    } else if (nowMs - known.lastHeardMs > time && !known.session.destroyed) {
+      if (nowMs - known.pingSentMs > timeout) known.connection.destroy();
+    } else if (nowMs - known.connection.heardMs > time) {
       known.pingSentMs = nowMs;
-      known.session.ping((error) => {
-        if (error !== null) return;
+      known.connection.ping(() => {
         known.pingSentMs = 0;
-        known.lastHeardMs = performance.now();
       });
     }
   }

@@ -1,6 +1,5 @@
 // The streams of proxies: each says once who it is, then sends messages until somebody ends it.
 
-import type { ServerHttp2Stream } from 'node:http2';
 import { readHead } from '../../encoding/als/decode.ts';
 import { buffers } from '../../pipeline/buffers.ts';
 import type { Context } from '../../pipeline/component.ts';
@@ -8,6 +7,8 @@ import { HeldBack } from '../../pipeline/held_back.ts';
 import type { Attributes } from '../../pipeline/record.ts';
 import { plainIp } from '../../wire/address.ts';
 import type { GrpcHandler, GrpcMethod, GrpcReply } from '../../wire/grpc_call.ts';
+import { sendReply } from '../../wire/grpc_reply.ts';
+import type { Stream as Http2Stream } from '../../wire/http2/stream.ts';
 import type { Gathering } from './gathering.ts';
 
 /** Room per byte of a message: its buffer and its copy in a batch, the batch's columns, and what an exporter makes of it. */
@@ -124,14 +125,14 @@ export class Streams {
   }
 }
 
-/** A message of no bytes, with its prefix: some clients insist on one. */
-const emptyReply = Buffer.alloc(5);
+/** A message of no bytes: some clients insist on one. */
+const empty: GrpcReply = { message: Buffer.alloc(0) };
 
 /** Who speaks on a stream, as far as it is known. */
 type Speaker = { readonly peer: Attributes; facts: Attributes };
 
 class Stream implements GrpcHandler {
-  readonly #stream: ServerHttp2Stream;
+  readonly #stream: Http2Stream;
   readonly #streams: Streams;
   readonly #speaker: Speaker;
   /** What was taken of the budget for a message that is on its way. */
@@ -140,10 +141,10 @@ class Stream implements GrpcHandler {
   #own: Buffer | undefined;
   #isOver = false;
 
-  constructor(stream: ServerHttp2Stream, streams: Streams) {
+  constructor(stream: Http2Stream, streams: Streams) {
     this.#stream = stream;
     this.#streams = streams;
-    const address = stream.session?.socket.remoteAddress;
+    const address = stream.connection.remoteAddress;
     const peer = address === undefined ? {} : { 'net.peer.ip': plainIp(address) };
     this.#speaker = { peer, facts: peer };
   }
@@ -189,7 +190,7 @@ class Stream implements GrpcHandler {
 
   end(): GrpcReply {
     this.#leave();
-    return { message: Buffer.alloc(0) };
+    return empty;
   }
 
   abort(): void {
@@ -211,18 +212,11 @@ class Stream implements GrpcHandler {
 
   /** Whether the connection was told to end. */
   get isLeaving(): boolean {
-    return this.#stream.session?.closed === true;
+    return this.#stream.connection.isLeaving;
   }
 
   /** Answers OK: the proxy opens another stream when it has entries again. What is on its way is still read. */
   conclude(): void {
-    const stream = this.#stream;
-    if (stream.headersSent || stream.closed || stream.destroyed) return;
-    stream.respond(
-      { ':status': 200, 'content-type': 'application/grpc' },
-      { waitForTrailers: true },
-    );
-    stream.once('wantTrailers', () => stream.sendTrailers({ 'grpc-status': '0' }));
-    stream.end(emptyReply);
+    if (!this.#stream.headersSent) sendReply(this.#stream, empty, true);
   }
 }

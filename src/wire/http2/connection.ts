@@ -1,0 +1,336 @@
+// One connection of HTTP/2 as a server has it (RFC 9113). node:http2 takes three to five times the CPU for a call of
+// 16 KiB, holds the 64 KiB that a chunk was read with for as long as the chunk waits, and refuses streams of peers that
+// keep to the limit.
+
+import type { Socket } from 'node:net';
+import { type FrameHead, FrameReader } from './frame_reader.ts';
+import { FrameSender } from './frame_sender.ts';
+import { errorCode, flag, frameType, setting, windowDefault, windowMax } from './frames.ts';
+import { HeaderReader, type Headers } from './header_reader.ts';
+import { Stream, type StreamReader } from './stream.ts';
+
+export type ConnectionOptions = {
+  /** Streams that the peer may have open. Further ones are refused, and it may try them again. */
+  readonly streamsMax: number;
+  readonly headerListBytesMax: number;
+  readonly headerPairsMax: number;
+  /** A request; undefined: nobody reads it. */
+  readonly open: (stream: Stream, headers: Headers) => StreamReader | undefined;
+  /** The peer does not speak HTTP/2, or breaks its rules: the connection ends. */
+  readonly broken: () => void;
+  readonly closed: () => void;
+};
+
+/** What a peer may send on a stream while its messages are read. Before: the default, which every peer keeps to. */
+const streamWindowBytes = 256 * 1024;
+const connectionWindowBytes = 1024 * 1024;
+/** Header blocks are longer than this from nobody who is well. */
+const blockBytesMax = 64 * 1024;
+const blockFramesMax = 32;
+/** Streams that a peer may reset, at once and per second: opening them has cost more here than there. */
+const resetsMax = 1000;
+const resetsPerSecond = 33;
+export class Connection {
+  readonly streams = new Map<number, Stream>();
+  /** Streams with bytes that wait for a window. */
+  readonly blocked = new Set<Stream>();
+  readonly streamWindow = streamWindowBytes;
+  readonly remoteAddress: string | undefined;
+  sendWindow = windowDefault;
+  /** When something came in last, by performance.now(). */
+  heardMs = performance.now();
+  /** When the last stream was over. */
+  usedMs = this.heardMs;
+  /** Takes no new streams: either side has said so. */
+  isLeaving = false;
+  readonly out = new FrameSender();
+  readonly #options: ConnectionOptions;
+  readonly #frames: FrameReader<Stream>;
+  readonly #headers: HeaderReader;
+  #isDead = false;
+  #isEnding = false;
+  #received = 0;
+  /** The last stream that the peer has opened, and the last that we have said to deal with. */
+  #lastStream = 0;
+  #lastTaken = Number.POSITIVE_INFINITY;
+  #initialSendWindow = windowDefault;
+  /** The header block that is being read. */
+  #block: { stream: number; flags: number; parts: Buffer[]; bytes: number } | undefined;
+  #resetsLeft = resetsMax;
+  #resetsAtMs = this.heardMs;
+  #pinged: (() => void) | undefined;
+
+  /** `socket` gives what it reads to `read`. */
+  constructor(options: ConnectionOptions, remoteAddress: string | undefined) {
+    this.#options = options;
+    this.remoteAddress = remoteAddress;
+    this.#headers = new HeaderReader({
+      listBytesMax: options.headerListBytesMax,
+      pairsMax: options.headerPairsMax,
+    });
+    this.#frames = new FrameReader({
+      begin: (head) => this.#begin(head),
+      data: (stream, bytes, start, end) => {
+        if (!stream.closed) stream.reader?.data(bytes, start, end);
+      },
+      endData: (stream, ends) => {
+        if (ends && !stream.closed) stream.endRemote();
+      },
+      payload: (head, payload) => this.#payload(head, payload),
+      broken: (code) => this.#broken(code),
+    });
+  }
+
+  /** Says what we ask of the peer. */
+  start(socket: Socket): void {
+    socket.on('error', () => undefined);
+    socket.on('close', () => this.#gone());
+    const { streamsMax, headerListBytesMax } = this.#options;
+    this.out.settings([
+      [setting.MAX_CONCURRENT_STREAMS, streamsMax],
+      [setting.MAX_HEADER_LIST_SIZE, headerListBytesMax],
+    ]);
+    this.out.windowUpdate(0, connectionWindowBytes - windowDefault);
+    this.out.start(socket);
+  }
+
+  /** What the socket has read: the first `end` of these bytes, which stay valid during the call only. */
+  read(bytes: Buffer, end: number): void {
+    this.heardMs = performance.now();
+    this.#frames.read(bytes, end);
+    this.out.relieve();
+  }
+
+  /** Takes no new streams; once those that are open have ended, the connection does. */
+  leave(): void {
+    if (this.isLeaving || this.#isDead) return;
+    this.isLeaving = true;
+    this.#goaway(errorCode.NO_ERROR);
+    this.#endIfIdle();
+  }
+
+  destroy(): void {
+    this.out.destroy();
+    this.#gone();
+  }
+
+  get isDestroyed(): boolean {
+    return this.#isDead;
+  }
+
+  /** One at a time. */
+  ping(answered: () => void): void {
+    this.#pinged = answered;
+    this.out.ping(0, Buffer.alloc(8));
+  }
+
+  /** @internal A stream is over. */
+  close(stream: Stream): void {
+    this.streams.delete(stream.id);
+    this.blocked.delete(stream);
+    this.usedMs = performance.now();
+    stream.leave();
+    if (this.isLeaving) this.#endIfIdle();
+  }
+
+  #goaway(code: number): void {
+    this.#lastTaken = Math.min(this.#lastTaken, this.#lastStream);
+    this.out.goaway(this.#lastTaken, code);
+  }
+
+  #endIfIdle(): void {
+    if (this.streams.size > 0 || this.#isEnding || this.#isDead) return;
+    this.#isEnding = true;
+    this.out.end();
+  }
+
+  #broken(code: number): void {
+    if (this.#isDead) return;
+    this.#goaway(code);
+    this.#options.broken();
+    this.out.end();
+    this.#gone();
+  }
+
+  #gone(): void {
+    if (this.#isDead) return;
+    this.#isDead = true;
+    this.isLeaving = true;
+    this.#frames.stop();
+    const open = [...this.streams.values()];
+    this.streams.clear();
+    this.blocked.clear();
+    for (const stream of open) stream.leave();
+    this.#options.closed();
+  }
+
+  /** A frame whose payload comes. For DATA: whose it is; undefined: nobody's. */
+  #begin({ type, stream: id, length }: FrameHead): Stream | undefined {
+    if (
+      this.#block !== undefined &&
+      (type !== frameType.CONTINUATION || id !== this.#block.stream)
+    ) {
+      this.#broken(errorCode.PROTOCOL_ERROR);
+    }
+    if (type !== frameType.DATA) return undefined;
+    if (id === 0 || id > this.#lastStream) {
+      this.#broken(errorCode.PROTOCOL_ERROR);
+      return undefined;
+    }
+    // The connection's window is for all streams: those that wait have their own.
+    this.#received += length;
+    if (this.#received > connectionWindowBytes / 4) {
+      this.out.windowUpdate(0, this.#received);
+      this.#received = 0;
+    }
+    const stream = this.streams.get(id);
+    if (stream === undefined) return undefined;
+    if (stream.remoteEnded) stream.reset(errorCode.STREAM_CLOSED);
+    else if (!stream.receive(length)) stream.reset(errorCode.FLOW_CONTROL_ERROR);
+    return stream.closed ? undefined : stream;
+  }
+
+  /** A whole frame other than DATA. */
+  #payload(head: FrameHead, payload: Buffer): void {
+    const { type, flags, stream: id } = head;
+    switch (type) {
+      case frameType.HEADERS:
+        return this.#beginHeaders(head, payload);
+      case frameType.CONTINUATION:
+        return this.#continueHeaders(head, payload);
+      case frameType.RST_STREAM:
+        return this.#reset(id, payload);
+      case frameType.SETTINGS:
+        return this.#settings(flags, id, payload);
+      case frameType.PING:
+        return this.#ping(flags, id, payload);
+      case frameType.GOAWAY:
+        if (id !== 0 || payload.length < 8) return this.#broken(errorCode.PROTOCOL_ERROR);
+        // It opens no more streams; those that are open go on.
+        return this.leave();
+      case frameType.WINDOW_UPDATE:
+        return this.#windowUpdate(id, payload);
+      case frameType.PRIORITY:
+        if (payload.length !== 5) this.#broken(errorCode.FRAME_SIZE_ERROR);
+        return;
+      case frameType.PUSH_PROMISE:
+        return this.#broken(errorCode.PROTOCOL_ERROR);
+      default:
+        // Extensions that we do not know.
+        return;
+    }
+  }
+
+  #beginHeaders({ flags, stream }: FrameHead, payload: Buffer): void {
+    let start = 0;
+    let end = payload.length;
+    if (flags & flag.PADDED) end -= payload[start++] ?? 0;
+    if (flags & flag.PRIORITY) start += 5;
+    if (stream % 2 === 0 || start > end) return this.#broken(errorCode.PROTOCOL_ERROR);
+    const part = payload.subarray(start, end);
+    if (flags & flag.END_HEADERS) return this.#request(stream, flags, part);
+    this.#block = { stream, flags, parts: [Buffer.from(part)], bytes: part.length };
+  }
+
+  #continueHeaders({ flags }: FrameHead, payload: Buffer): void {
+    const block = this.#block;
+    if (block === undefined) return this.#broken(errorCode.PROTOCOL_ERROR);
+    block.parts.push(Buffer.from(payload));
+    block.bytes += payload.length;
+    if (block.bytes > blockBytesMax || block.parts.length > blockFramesMax) {
+      return this.#broken(errorCode.ENHANCE_YOUR_CALM);
+    }
+    if ((flags & flag.END_HEADERS) === 0) return;
+    this.#block = undefined;
+    this.#request(block.stream, block.flags, Buffer.concat(block.parts));
+  }
+
+  #request(id: number, flags: number, block: Buffer): void {
+    const head = this.#headers.read(block);
+    if (head === undefined) return this.#broken(errorCode.COMPRESSION_ERROR);
+    const ends = (flags & flag.END_STREAM) !== 0;
+    if (id <= this.#lastStream) return this.#trailers(id, ends);
+    const mayOpen = !this.isLeaving && this.streams.size < this.#options.streamsMax;
+    this.#lastStream = id;
+    if (!mayOpen) return this.out.reset(id, errorCode.REFUSED_STREAM);
+    if (head.problem !== undefined) {
+      const isLong = head.problem === 'too_long';
+      return this.out.reset(id, isLong ? errorCode.ENHANCE_YOUR_CALM : errorCode.PROTOCOL_ERROR);
+    }
+    const windows = { receive: windowDefault, send: this.#initialSendWindow };
+    const stream = new Stream(id, this, windows);
+    this.streams.set(id, stream);
+    stream.reader = this.#options.open(stream, head.headers);
+    if (ends && !stream.closed) stream.endRemote();
+  }
+
+  /** Headers of a stream that was opened before: they end it, and nobody needs what they say. */
+  #trailers(id: number, ends: boolean): void {
+    const stream = this.streams.get(id);
+    if (stream === undefined) return;
+    if (!ends || stream.remoteEnded) stream.reset(errorCode.PROTOCOL_ERROR);
+    else stream.endRemote();
+  }
+
+  #reset(id: number, payload: Buffer): void {
+    if (payload.length !== 4) return this.#broken(errorCode.FRAME_SIZE_ERROR);
+    if (id === 0 || id > this.#lastStream) return this.#broken(errorCode.PROTOCOL_ERROR);
+    const stream = this.streams.get(id);
+    if (stream === undefined) return;
+    const since = this.heardMs - this.#resetsAtMs;
+    this.#resetsAtMs = this.heardMs;
+    this.#resetsLeft = Math.min(resetsMax, this.#resetsLeft + (since / 1000) * resetsPerSecond);
+    this.#resetsLeft -= 1;
+    if (this.#resetsLeft < 0) return this.#broken(errorCode.ENHANCE_YOUR_CALM);
+    this.close(stream);
+  }
+
+  #settings(flags: number, id: number, payload: Buffer): void {
+    if (id !== 0) return this.#broken(errorCode.PROTOCOL_ERROR);
+    if (flags & flag.ACK) return;
+    if (payload.length % 6 !== 0) return this.#broken(errorCode.FRAME_SIZE_ERROR);
+    for (let at = 0; at < payload.length; at += 6) {
+      if (payload.readUInt16BE(at) !== setting.INITIAL_WINDOW_SIZE) continue;
+      const window = payload.readUInt32BE(at + 2);
+      if (window > windowMax) return this.#broken(errorCode.FLOW_CONTROL_ERROR);
+      for (const stream of this.streams.values()) {
+        stream.sendWindow += window - this.#initialSendWindow;
+      }
+      this.#initialSendWindow = window;
+    }
+    for (const stream of this.blocked) stream.flush();
+    this.out.settingsAck();
+  }
+
+  #ping(flags: number, id: number, payload: Buffer): void {
+    if (id !== 0) return this.#broken(errorCode.PROTOCOL_ERROR);
+    if (payload.length !== 8) return this.#broken(errorCode.FRAME_SIZE_ERROR);
+    if (flags & flag.ACK) {
+      const answered = this.#pinged;
+      this.#pinged = undefined;
+      answered?.();
+      return;
+    }
+    this.out.ping(flag.ACK, payload);
+  }
+
+  #windowUpdate(id: number, payload: Buffer): void {
+    if (payload.length !== 4) return this.#broken(errorCode.FRAME_SIZE_ERROR);
+    if (id > this.#lastStream) return this.#broken(errorCode.PROTOCOL_ERROR);
+    const bytes = payload.readUInt32BE(0) & 0x7fffffff;
+    if (id === 0) {
+      this.sendWindow += bytes;
+      if (bytes === 0 || this.sendWindow > windowMax) {
+        return this.#broken(errorCode.FLOW_CONTROL_ERROR);
+      }
+      for (const stream of this.blocked) stream.flush();
+      return;
+    }
+    const stream = this.streams.get(id);
+    if (stream === undefined) return;
+    stream.sendWindow += bytes;
+    if (bytes === 0) stream.reset(errorCode.PROTOCOL_ERROR);
+    else if (stream.sendWindow > windowMax) stream.reset(errorCode.FLOW_CONTROL_ERROR);
+    else if (this.blocked.has(stream)) stream.flush();
+  }
+}

@@ -1,0 +1,129 @@
+// Frames on their way out. What is written while one event is dealt with leaves together.
+
+import type { Socket } from 'node:net';
+import { FrameWriter, flag, frameBytesMax, frameType } from './frames.ts';
+
+/** What a peer has not read yet: beyond this, it is not read either. */
+const backlogBytesMax = 256 * 1024;
+/** A connection that has ended is closed by the peer in this time, or by us; while there is something to read, later. */
+const closeMs = 1000;
+const closeRoundsMax = 5;
+
+export class FrameSender {
+  readonly #out = new FrameWriter();
+  #socket: Socket | undefined;
+  #flushing: NodeJS.Immediate | undefined;
+
+  start(socket: Socket): void {
+    this.#socket = socket;
+    socket.on('drain', () => socket.resume());
+    this.flush();
+  }
+
+  headers(stream: number, block: Buffer, end: boolean): void {
+    const ends = end ? flag.END_STREAM : 0;
+    for (let at = 0; at === 0 || at < block.length; at += frameBytesMax) {
+      const stop = Math.min(block.length, at + frameBytesMax);
+      const last = stop === block.length ? flag.END_HEADERS : 0;
+      const type = at === 0 ? frameType.HEADERS : frameType.CONTINUATION;
+      this.#out.head(type, at === 0 ? ends | last : last, stream, stop - at);
+      this.#out.bytes(block, at, stop);
+    }
+    this.#wake();
+  }
+
+  /** Frames that were made before, for a stream that is named at these places. */
+  prepared(frames: Buffer, streamAt: readonly number[], stream: number): void {
+    this.#out.patched(frames, streamAt, stream);
+    this.#wake();
+  }
+
+  data(stream: number, bytes: Buffer): void {
+    for (let at = 0; at < bytes.length; at += frameBytesMax) {
+      const stop = Math.min(bytes.length, at + frameBytesMax);
+      this.#out.head(frameType.DATA, 0, stream, stop - at);
+      this.#out.bytes(bytes, at, stop);
+    }
+    this.#wake();
+  }
+
+  reset(stream: number, code: number): void {
+    this.#out.head(frameType.RST_STREAM, 0, stream, 4);
+    this.#out.uint32(code);
+    this.#wake();
+  }
+
+  /** `stream` 0: the connection. */
+  windowUpdate(stream: number, bytes: number): void {
+    this.#out.head(frameType.WINDOW_UPDATE, 0, stream, 4);
+    this.#out.uint32(bytes);
+    this.#wake();
+  }
+
+  settings(values: readonly (readonly [id: number, value: number])[]): void {
+    this.#out.head(frameType.SETTINGS, 0, 0, values.length * 6);
+    for (const [id, value] of values) {
+      this.#out.bytes(Buffer.from([0, id]));
+      this.#out.uint32(value);
+    }
+    this.#wake();
+  }
+
+  settingsAck(): void {
+    this.#out.head(frameType.SETTINGS, flag.ACK, 0, 0);
+    this.#wake();
+  }
+
+  ping(flags: number, payload: Buffer): void {
+    this.#out.head(frameType.PING, flags, 0, payload.length);
+    this.#out.bytes(payload);
+    this.#wake();
+  }
+
+  goaway(lastStream: number, code: number): void {
+    this.#out.head(frameType.GOAWAY, 0, 0, 8);
+    this.#out.uint32(lastStream);
+    this.#out.uint32(code);
+    this.#wake();
+  }
+
+  /** The answers to one reading are many: they do not wait for its end. */
+  relieve(): void {
+    if (this.#out.length > backlogBytesMax) this.flush();
+  }
+
+  flush(): void {
+    clearImmediate(this.#flushing);
+    this.#flushing = undefined;
+    const socket = this.#socket;
+    if (socket === undefined || this.#out.length === 0) return;
+    const bytes = this.#out.take();
+    if (!socket.writable) return;
+    socket.write(bytes);
+    if (socket.writableLength > backlogBytesMax) socket.pause();
+  }
+
+  /** Says nothing more. The peer gets time to read the last words, and to close the connection itself. */
+  end(): void {
+    this.flush();
+    this.#socket?.end();
+    this.#closeLater(1);
+  }
+
+  destroy(): void {
+    this.#socket?.destroy();
+  }
+
+  #closeLater(round: number): void {
+    const close = (): void => {
+      const isHeard = (this.#socket?.writableLength ?? 0) === 0;
+      if (isHeard || round >= closeRoundsMax) this.destroy();
+      else this.#closeLater(round + 1);
+    };
+    setTimeout(close, closeMs).unref();
+  }
+
+  #wake(): void {
+    this.#flushing ??= setImmediate(() => this.flush());
+  }
+}

@@ -1,0 +1,164 @@
+// One stream of HTTP/2 as a server has it: somebody reads it, and it is answered.
+
+import type { Connection } from './connection.ts';
+import { windowMax } from './frames.ts';
+
+/** Reads one stream. */
+export type StreamReader = {
+  /** Bytes that came in. They stay valid during the call only. */
+  data(bytes: Buffer, start: number, end: number): void;
+  /** The peer has said everything. */
+  end(): void;
+  /** Nothing comes any more and nothing can be sent. Called once. */
+  closed(): void;
+};
+
+/** Frames made in advance that answer a stream and end it. */
+export type PreparedAnswer = {
+  readonly frames: Buffer;
+  /** Where in them the stream is named. */
+  readonly streamAt: readonly number[];
+  /** Of them, what counts against the windows of the peer. */
+  readonly dataBytes: number;
+};
+
+const nothing = Buffer.alloc(0);
+
+export class Stream {
+  readonly id: number;
+  readonly connection: Connection;
+  reader: StreamReader | undefined;
+  /** The peer has ended its side. */
+  remoteEnded = false;
+  /** We have ended ours: everything was sent. */
+  localEnded = false;
+  headersSent = false;
+  /** No more bytes of ours will follow those that wait. */
+  #ending = false;
+  closed = false;
+  /** What the peer may send, and what we may send. */
+  receiveWindow: number;
+  sendWindow: number;
+  /** What waits for a window of the peer, and the headers behind it. */
+  #waiting: Buffer = nothing;
+  #trailers: Buffer | undefined;
+
+  constructor(
+    id: number,
+    connection: Connection,
+    windows: { readonly receive: number; readonly send: number },
+  ) {
+    this.id = id;
+    this.connection = connection;
+    this.receiveWindow = windows.receive;
+    this.sendWindow = windows.send;
+  }
+
+  /** Whether nothing more can be said here. */
+  get isOver(): boolean {
+    return this.closed || this.#ending;
+  }
+
+  /** Headers as a block of HPACK. */
+  respond(block: Buffer, end: boolean): void {
+    if (this.isOver) return;
+    this.headersSent = true;
+    this.connection.out.headers(this.id, block, end);
+    if (end) this.#ended();
+  }
+
+  write(bytes: Buffer): void {
+    if (this.isOver) return;
+    this.#waiting = this.#waiting.length === 0 ? bytes : Buffer.concat([this.#waiting, bytes]);
+    this.flush();
+  }
+
+  /** Ends our side with headers, a block of HPACK, once everything before is sent. */
+  end(trailers: Buffer): void {
+    if (this.isOver) return;
+    this.#ending = true;
+    this.#trailers = trailers;
+    this.flush();
+  }
+
+  /** All at once, where the windows have room for it; false: they have not. */
+  answer({ frames, streamAt, dataBytes }: PreparedAnswer): boolean {
+    const { connection } = this;
+    if (this.sendWindow < dataBytes || connection.sendWindow < dataBytes) return false;
+    this.sendWindow -= dataBytes;
+    connection.sendWindow -= dataBytes;
+    this.headersSent = true;
+    connection.out.prepared(frames, streamAt, this.id);
+    this.#ended();
+    return true;
+  }
+
+  /** Ends the stream in both directions at once. */
+  reset(code: number): void {
+    if (this.closed) return;
+    this.connection.out.reset(this.id, code);
+    this.connection.close(this);
+  }
+
+  /**
+   * Reading goes on, and so many bytes of a message are missing: the peer may send them all at once. While this is not
+   * called, the peer can send no more than what its window has left.
+   */
+  allow(missing: number): void {
+    if (this.remoteEnded || this.closed) return;
+    const { streamWindow } = this.connection;
+    if (this.receiveWindow >= Math.max(missing, streamWindow / 2)) return;
+    const window = Math.min(windowMax, Math.max(missing, streamWindow));
+    this.connection.out.windowUpdate(this.id, window - this.receiveWindow);
+    this.receiveWindow = window;
+  }
+
+  /** @internal Sends what the windows let through. */
+  flush(): void {
+    const { connection } = this;
+    const room = Math.min(this.sendWindow, connection.sendWindow);
+    if (this.#waiting.length > 0 && room > 0) {
+      const sent = Math.min(room, this.#waiting.length);
+      connection.out.data(this.id, this.#waiting.subarray(0, sent));
+      this.sendWindow -= sent;
+      connection.sendWindow -= sent;
+      this.#waiting = sent === this.#waiting.length ? nothing : this.#waiting.subarray(sent);
+    }
+    if (this.#waiting.length > 0) {
+      connection.blocked.add(this);
+      return;
+    }
+    connection.blocked.delete(this);
+    if (this.#trailers === undefined) return;
+    connection.out.headers(this.id, this.#trailers, true);
+    this.#trailers = undefined;
+    this.#ended();
+  }
+
+  #ended(): void {
+    this.#ending = true;
+    this.localEnded = true;
+    if (this.remoteEnded) this.connection.close(this);
+  }
+
+  /** @internal The peer has ended its side. */
+  endRemote(): void {
+    this.remoteEnded = true;
+    if (this.localEnded) this.connection.close(this);
+    else this.reader?.end();
+  }
+
+  /** @internal */ leave(): void {
+    if (this.closed) return;
+    this.closed = true;
+    this.#ending = true;
+    this.#waiting = nothing;
+    this.reader?.closed();
+  }
+
+  /** @internal Bytes of a frame that begins; false: the peer has no window for them. */
+  receive(bytes: number): boolean {
+    this.receiveWindow -= bytes;
+    return this.receiveWindow >= 0;
+  }
+}
