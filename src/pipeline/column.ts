@@ -26,6 +26,22 @@ export const HELD = 10;
 /** Bytes a..b are opaque (an OTLP bytes value). */
 export const BYTES = 11;
 
+/** All of them, for modules whose loops ask for them again and again. */
+export const kinds = {
+  ABSENT,
+  TEXT,
+  ESCAPED,
+  NUMBER,
+  TRUE,
+  FALSE,
+  NESTED,
+  INT,
+  DOUBLE,
+  CODE,
+  HELD,
+  BYTES,
+} as const;
+
 const scratch = new DataView(new ArrayBuffer(8));
 
 let columnsMade = 0;

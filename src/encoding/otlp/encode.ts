@@ -86,8 +86,8 @@ export class OtlpEncoder {
       Math.min(this.#options.bytesMax, 2 * batch.length + batch.count * 64 + 4096),
     );
     out.at = headroomBytes;
-    this.#attributes?.prepare(batch);
-    this.#body?.prepare(batch);
+    this.#attributes?.prepare(batch, rows, from);
+    this.#body?.prepare(batch, rows, from);
     this.#prepareTime(batch);
     let group: Group | undefined;
     let next = from;
