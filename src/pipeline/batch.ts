@@ -2,10 +2,10 @@
 // them, a number, or a code into a small dictionary. Nothing is decoded until somebody asks.
 
 import { isUtf8 } from 'node:buffer';
+import { Fields, type Undecoded } from './batch_fields.ts';
 import { buffers } from './buffers.ts';
 import { cellValue, spelledNumber, textOf } from './cell_values.ts';
-import { type Column, type Dictionary, HELD, INT, NESTED, NUMBER, TEXT } from './column.ts';
-import { giveColumn, takeColumn } from './column_pool.ts';
+import { type Column, HELD, INT, NESTED, NUMBER, TEXT } from './column.ts';
 import type { AnyValue, Attributes, LogRecord } from './record.ts';
 import { recordOf } from './record_of.ts';
 import { parsedTime, parseTime, toWords, words } from './time.ts';
@@ -13,7 +13,6 @@ import { parsedTime, parseTime, toWords, words } from './time.ts';
 /** What the bytes rowStart..rowEnd of a row are. */
 export type RowSource = 'line' | 'als' | 'otlp' | 'none';
 
-const nothing: Set<Column> = new Set();
 const noFacts: Attributes = Object.freeze({});
 
 /**
@@ -21,12 +20,11 @@ const noFacts: Attributes = Object.freeze({});
  * Rows keep the order in which they were read. `keep` moves nothing. A cell that is ABSENT says that the record has no
  * such field. Only the receiver that made a batch releases it, after `deliver` has resolved.
  */
-export class Batch {
+export class Batch extends Fields {
   /** Source bytes, with `slackBytes` readable beyond `length` (buffers.ts). */
   bytes: Buffer;
   /** Bytes of `bytes` that hold data. */
   length: number;
-  readonly capacity: number;
   rows = 0;
   /** The span of a row's source: the line without framing and newline, or the protobuf message of an entry. */
   readonly rowStart: Int32Array;
@@ -35,14 +33,6 @@ export class Batch {
   /** The selected rows, ascending: selection[0 .. count). Until something is dropped, all rows. */
   selection: Int32Array;
   count = 0;
-  /** Fields in the order in which they are exported as attributes. */
-  readonly columns: Column[] = [];
-  /** Record fields that are no attributes. Undefined: see the reading methods for what then holds. */
-  time: Column | undefined = undefined;
-  severity: Column | undefined = undefined;
-  body: Column | undefined = undefined;
-  traceId: Column | undefined = undefined;
-  spanId: Column | undefined = undefined;
   /** When the bytes were read, in milliseconds since 1970: OpenTelemetry's observed time. */
   observedMs = 0;
   /** Facts about where the records come from: pod, node, service. Per row only after a merge (`resourceOf`). */
@@ -50,15 +40,11 @@ export class Batch {
   resourceOf: Uint16Array | undefined = undefined;
   /** Attributes that every row of the batch has: file path, peer address. Columns of the same name win. */
   attributes: Attributes = noFacts;
-  /** Values that slow paths had to make, for HELD cells. */
-  held: AnyValue[] = [];
-  #byName: Map<string, Column> | undefined = undefined;
   #utf8: boolean | undefined = undefined;
-  /** Columns that belong to the batch this one was forked from. */
-  #borrowed: Set<Column> = nothing;
   #parent: Batch | undefined = undefined;
-  /** Columns that `recordColumn` made. */
-  readonly #recordColumns: Column[] = [];
+  #undecoded: Undecoded<Batch> | undefined = undefined;
+  /** Of a fork that nobody has looked into: whose rows they are. */
+  #origin: Batch | undefined = undefined;
   /** False: the bytes belong to somebody else and do not go to the pool on release. */
   ownsBytes = true;
   /** Somebody may look at it for longer than its receiver lives: nothing of it goes back to a pool. */
@@ -67,9 +53,9 @@ export class Batch {
 
   /** A batch of at most `rows` rows over `bytes`; the receiver fills rowStart, rowEnd, then calls `filled`. */
   constructor(bytes: Buffer, length: number, rows: number) {
+    super(Math.max(64, 2 ** Math.ceil(Math.log2(Math.max(1, rows)))));
     this.bytes = bytes;
     this.length = length;
-    this.capacity = Math.max(64, 2 ** Math.ceil(Math.log2(Math.max(1, rows))));
     this.rowStart = new Int32Array(this.capacity);
     this.rowEnd = new Int32Array(this.capacity);
     this.selection = new Int32Array(this.capacity);
@@ -109,75 +95,23 @@ export class Batch {
     return row;
   }
 
-  /** A new column, after the others, all cells ABSENT. The name must be new. */
-  addColumn(name: string): Column {
-    const column = takeColumn(name, this.capacity);
-    this.columns.push(column);
-    this.#byName?.set(name, column);
-    return column;
+  /** What fills in the columns, while nobody has asked for one. */
+  get undecoded(): Undecoded<Batch> | undefined {
+    return this.#undecoded;
   }
 
-  /** A column that is no attribute (time, severity, body): the caller assigns it to its field. */
-  recordColumn(name: string): Column {
-    const column = takeColumn(name, this.capacity);
-    this.#recordColumns.push(column);
-    return column;
+  /** Leaves the columns of all rows to whoever asks first. */
+  leaveUndecoded(undecoded: Undecoded<Batch>): void {
+    this.#undecoded = undecoded;
+    this.leave();
   }
 
-  /** A new column of codes in `dictionary`. */
-  addCodes(name: string, dictionary: Dictionary): Column {
-    const column = this.addColumn(name);
-    column.dictionary = dictionary;
-    return column;
-  }
-
-  /** The column of a name, if any row may have that field. */
-  column(name: string): Column | undefined {
-    let byName = this.#byName;
-    if (byName === undefined) {
-      byName = new Map();
-      for (const column of this.columns) byName.set(column.name, column);
-      this.#byName = byName;
-    }
-    return byName.get(name);
-  }
-
-  /**
-   * The column of a name for writing: made when missing, copied when it is shared with another fork, so that what is
-   * written is seen by this batch only.
-   */
-  ownColumn(name: string): Column {
-    const column = this.column(name);
-    if (column === undefined) return this.addColumn(name);
-    if (!this.#borrowed.has(column)) return column;
-    const index = this.columns.indexOf(column);
-    const own = takeColumn(name, this.capacity);
-    own.kind.set(column.kind);
-    own.a.set(column.a);
-    own.b.set(column.b);
-    own.dictionary = column.dictionary;
-    this.columns[index] = own;
-    this.#borrowed.delete(column);
-    this.#byName?.set(name, own);
-    return own;
-  }
-
-  /** Takes a column out of the record. Its cells are no longer exported. */
-  removeColumn(name: string): void {
-    const column = this.column(name);
-    if (column === undefined) return;
-    this.columns.splice(this.columns.indexOf(column), 1);
-    this.#byName?.delete(name);
-  }
-
-  /** Gives a field another name, in its place. A column that has that name already is taken out. */
-  renameColumn(name: string, to: string): void {
-    if (name === to || this.column(name) === undefined) return;
-    const column = this.ownColumn(name);
-    this.removeColumn(to);
-    column.name = to;
-    this.#byName?.delete(name);
-    this.#byName?.set(to, column);
+  protected decode(): void {
+    const undecoded = this.#undecoded;
+    this.#undecoded = undefined;
+    if (this.#origin !== undefined) this.borrow(this.#origin);
+    else undecoded?.fill(this, undecoded.sourceLength);
+    this.#origin = undefined;
   }
 
   /** Narrows the selection to the rows for which `keeps` is true. */
@@ -208,18 +142,16 @@ export class Batch {
     fork.selection = parent.selection.slice();
     fork.count = parent.count;
     fork.source = parent.source;
-    for (const column of parent.columns) this.columns.push(column);
-    this.#borrowed = new Set(parent.columns);
-    fork.time = parent.time;
-    fork.severity = parent.severity;
-    fork.body = parent.body;
-    fork.traceId = parent.traceId;
-    fork.spanId = parent.spanId;
+    if (parent.#undecoded === undefined) this.borrow(parent);
+    else {
+      // Not the parent's: what is written there later is not seen here.
+      this.#origin = parent.#origin ?? parent;
+      this.leaveUndecoded(parent.#undecoded);
+    }
     fork.observedMs = parent.observedMs;
     fork.resources = parent.resources;
     fork.resourceOf = parent.resourceOf;
     fork.attributes = parent.attributes;
-    fork.held = parent.held.slice();
     this.#utf8 = parent.#utf8;
     this.#parent = parent;
     return this;
@@ -242,19 +174,14 @@ export class Batch {
   release(): void {
     this.#holders--;
     if (this.abandoned || this.#holders > 0) return;
-    for (const column of this.#recordColumns) {
-      if (!this.columns.includes(column)) giveColumn(column);
-    }
-    for (const column of this.columns) if (!this.#borrowed.has(column)) giveColumn(column);
-    this.#recordColumns.length = 0;
-    this.columns.length = 0;
-    this.#byName = undefined;
+    this.giveColumns();
     if (this.#parent === undefined && this.ownsBytes) buffers.give(this.bytes);
   }
 
   /** Bytes of memory that the batch keeps alive, roughly. */
   get footprint(): number {
-    return this.bytes.length + (this.columns.length + 3) * this.capacity * 9;
+    const columns = this.#undecoded?.columns ?? this.columns.length;
+    return this.bytes.length + (columns + 3) * this.capacity * 9;
   }
 
   /** Says that every text cell is valid UTF-8 although the bytes as a whole are not: decoders of binary messages. */
@@ -266,20 +193,6 @@ export class Batch {
   get isUtf8(): boolean {
     this.#utf8 ??= isUtf8(this.bytes.subarray(0, this.length));
     return this.#utf8;
-  }
-
-  /** A HELD cell: any value, for slow paths. */
-  setValue(column: Column, row: number, value: AnyValue | undefined): void {
-    if (value === undefined || value === null) column.clear(row);
-    else if (typeof value === 'boolean') column.setBoolean(row, value);
-    else if (typeof value === 'number' && Number.isSafeInteger(value)) column.setInt(row, value);
-    else if (typeof value === 'number') column.setDouble(row, value);
-    else if (typeof value === 'bigint') column.setBigInt(row, value);
-    else {
-      column.kind[row] = HELD;
-      column.a[row] = this.held.length;
-      this.held.push(value);
-    }
   }
 
   /** The value of a cell, decoded; undefined when the row has none. Invalid UTF-8 becomes U+FFFD. */

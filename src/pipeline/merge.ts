@@ -33,24 +33,49 @@ export function mergeBatches(batches: readonly Batch[]): Batch {
   merged.source = batches[0]?.source ?? 'none';
   merged.observedMs = batches[0]?.observedMs ?? 0;
   mergeResources(merged, batches);
-  const bodies = batches.some(({ body }) => body !== undefined);
-  let base = 0;
-  let firstRow = 0;
-  for (const batch of batches) {
-    batch.bytes.copy(merged.bytes, base, 0, batch.length);
-    for (let i = 0; i < batch.count; i++) {
-      const row = batch.selection[i]!;
-      merged.addRow(batch.rowStart[row]! + base, batch.rowEnd[row]! + base);
+  if (!stayUndecoded(merged, batches)) {
+    const bodies = batches.some(({ body }) => body !== undefined);
+    let base = 0;
+    let firstRow = 0;
+    for (const batch of batches) {
+      // Before its bytes: who is the first to ask for columns may have some written there.
+      copyColumns(merged, batch, { base, firstRow, held: merged.held.length, bodies });
+      copyRows(merged, batch, { base, length: batch.length });
+      for (const value of batch.held) merged.held.push(value);
+      base += batch.length;
+      firstRow += batch.count;
     }
-    copyColumns(merged, batch, { base, firstRow, held: merged.held.length, bodies });
-    for (const value of batch.held) merged.held.push(value);
-    base += batch.length;
-    firstRow += batch.count;
   }
   mergeAttributes(merged, batches);
   // The bytes of binary messages are never text as a whole, but their text cells mostly are.
   if (merged.source !== 'line' && batches.every((batch) => batch.isUtf8)) merged.claimUtf8();
   return merged;
+}
+
+/** Rows that nobody has looked into are put together without it: what came in is copied, and fills in the same. */
+function stayUndecoded(merged: Batch, batches: readonly Batch[]): boolean {
+  const [first] = batches;
+  if (first?.undecoded === undefined) return false;
+  if (batches.some(({ undecoded }) => undecoded === undefined)) return false;
+  let base = 0;
+  let columns = 0;
+  for (const batch of batches) {
+    const { sourceLength: length, columns: own } = batch.undecoded!;
+    copyRows(merged, batch, { base, length });
+    base += length;
+    columns = Math.max(columns, own);
+  }
+  merged.leaveUndecoded({ fill: first.undecoded.fill, sourceLength: base, columns });
+  return true;
+}
+
+/** The first `length` bytes of a batch and the places of its selected rows. */
+function copyRows(merged: Batch, batch: Batch, to: { base: number; length: number }): void {
+  batch.bytes.copy(merged.bytes, to.base, 0, to.length);
+  for (let i = 0; i < batch.count; i++) {
+    const row = batch.selection[i]!;
+    merged.addRow(batch.rowStart[row]! + to.base, batch.rowEnd[row]! + to.base);
+  }
 }
 
 /**

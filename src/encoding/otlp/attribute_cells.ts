@@ -19,20 +19,20 @@ import { SpanMemo } from '../../pipeline/span_memo.ts';
 import { skipLiteral, skipNumber } from '../json_lines/grammar.ts';
 import { matches } from '../json_lines/words.ts';
 import { readAnyValue } from './any_value_reader.ts';
-import { AttributeKeys, follow, type KeyMeaning, type Slot } from './attribute_keys.ts';
+import { type AttributeKeys, follow, type Slot } from './attribute_keys.ts';
 import { LENGTH_DELIMITED, ProtobufReader } from './reader.ts';
+import { viewOf } from './writer.ts';
 
 export type AttributeOptions = {
-  /** Which field a key stands for; undefined: none, the key names the field. */
-  readonly meaning: (key: string) => KeyMeaning | undefined;
+  readonly keys: AttributeKeys;
   /** A proxy printed every value as text: numbers become numbers again, `-` is nothing. */
   readonly printed: boolean;
 };
 
 /** Columns that one batch may get: a sender with random keys must not fill the memory. */
-const columnsMax = 512;
+export const columnsMax = 512;
 /** So many keys in a row may be missing before a key counts as not expected. */
-const missingMax = 8;
+export const missingMax = 8;
 /** Where a row keeps the attributes for which no column was left. */
 const overflowName = 'otlp.attributes';
 
@@ -46,20 +46,22 @@ export class AttributeCells {
   #last: Slot;
   /** Slots that have a column in this batch. */
   #used: Slot[] = [];
+  #columnsMax = columnsMax;
   #batch: Batch | undefined;
   #view: DataView = new DataView(new ArrayBuffer(0));
 
-  constructor({ meaning, printed }: AttributeOptions) {
+  constructor({ keys, printed }: AttributeOptions) {
     this.printed = printed;
-    this.#keys = new AttributeKeys(meaning);
+    this.#keys = keys;
     this.#last = this.#keys.root;
   }
 
-  /** Turns to the rows of a batch; `view` looks at its bytes. */
-  begin(batch: Batch, view: DataView): void {
+  /** Turns to the rows of a batch. `max`: how many columns it may get. */
+  begin(batch: Batch, max = columnsMax): void {
     this.#keys.prune();
     this.#batch = batch;
-    this.#view = view;
+    this.#columnsMax = max;
+    this.#view = viewOf(batch.bytes);
     this.#reader.bytes = batch.bytes;
   }
 
@@ -294,7 +296,7 @@ export class AttributeCells {
   #columnOf(name: string): Column | undefined {
     const batch = this.#batch!;
     const known = batch.column(name);
-    if (known !== undefined || batch.columns.length >= columnsMax) return known;
+    if (known !== undefined || batch.columns.length >= this.#columnsMax) return known;
     return batch.addColumn(name);
   }
 
@@ -309,7 +311,7 @@ export class AttributeCells {
 }
 
 /** The varint in bytes start..end, below 2^28; -1: it is none, or larger. */
-function smallNumber(bytes: Buffer, start: number, end: number): number {
+export function smallNumber(bytes: Buffer, start: number, end: number): number {
   if (start >= end || end - start > 4) return -1;
   let number = 0;
   let at = start;
@@ -322,13 +324,13 @@ function smallNumber(bytes: Buffer, start: number, end: number): number {
 }
 
 /** The upper bits of a length of two bytes; one of more is made to fit nowhere. */
-const twoBytes = (byte: number): number => (byte < 128 ? byte : 0x1fffff);
+export const twoBytes = (byte: number): number => (byte < 128 ? byte : 0x1fffff);
 
 /** Wire type of AnyValue's fields by number. */
 const wireTypes = [-1, 2, 0, 0, 1, 2, 2, 2];
 
 /** The code of the flags in an ArrayValue; negative: they are none, or too many to be kept. */
-function codeOfFlagList(bytes: Buffer, start: number, end: number): number {
+export function codeOfFlagList(bytes: Buffer, start: number, end: number): number {
   const reader = new ProtobufReader(bytes, start, end);
   const names: string[] = [];
   while (reader.next()) {

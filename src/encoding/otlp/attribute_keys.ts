@@ -1,5 +1,6 @@
 // The keys that attributes have had so far, and which key came after which.
 
+import { isUtf8 } from 'node:buffer';
 import type { FieldType } from '../../access_log/fields.ts';
 import type { Column } from '../../pipeline/column.ts';
 import { noPattern, type Pattern, Patterns } from '../json_lines/words.ts';
@@ -23,6 +24,10 @@ export type Slot = {
   column: Column | undefined;
   /** There is a column, and text goes into it as it is: what the fast path asks. */
   plain: boolean;
+  /** An attribute of this key comes out of a batch as it went in, if its value does. */
+  passes: boolean;
+  /** The last record that had the key, as passable.ts counts them. */
+  seen: number;
   /** A key that came after this one; keys that only some records have stand between others. */
   next: Slot;
 };
@@ -68,11 +73,14 @@ export class AttributeKeys {
     const length = String.fromCharCode(spelling.length);
     const pattern = this.patterns.add(`\n${length}${spelling}\x12`);
     const slot = newSlot(key, name, conversion, pattern);
+    slot.passes = name === key && isUtf8(Buffer.from(spelling, 'latin1'));
     const same = this.#byName.get(name);
     if (same !== undefined) {
       same.shared = true;
       same.plain = false;
+      same.passes = false;
       slot.shared = true;
+      slot.passes = false;
     }
     this.#slots.set(spelling, slot);
     this.#byName.set(name, slot);
@@ -96,6 +104,8 @@ function newSlot(key: string, name: string, conversion: Conversion, pattern: Pat
     pattern,
     column: undefined,
     plain: false,
+    passes: false,
+    seen: 0,
   };
   // A slot that nothing has followed yet expects itself.
   const linked = slot as Slot;

@@ -5,11 +5,12 @@ import { Batch } from '../../pipeline/batch.ts';
 import { buffers, slackBytes } from '../../pipeline/buffers.ts';
 import type { Attributes } from '../../pipeline/record.ts';
 import { AttributeCells } from './attribute_cells.ts';
+import { AttributeKeys } from './attribute_keys.ts';
+import { Passable } from './passable.ts';
 import { LENGTH_DELIMITED, ProtobufReader } from './reader.ts';
 import { ResourceFacts } from './resource.ts';
 import { idBytes, Rows } from './rows.ts';
 import { Scope } from './scope.ts';
-import { viewOf } from './writer.ts';
 
 /** A message as it came in. */
 export type Received = {
@@ -43,11 +44,13 @@ const noFacts: Attributes = Object.freeze({});
  */
 export class OtlpDecoder {
   readonly #accessLogs: 'auto' | 'always' | 'never';
-  readonly #plain = new AttributeCells({ meaning: fieldOf, printed: false });
+  readonly #keys = new AttributeKeys(fieldOf);
+  readonly #plain = new AttributeCells({ keys: this.#keys, printed: false });
   readonly #printed = new AttributeCells({
-    meaning: (key) => fieldOf(key) ?? fieldOfKey(key),
+    keys: new AttributeKeys((key) => fieldOf(key) ?? fieldOfKey(key)),
     printed: true,
   });
+  readonly #passable = new Passable(this.#keys);
   readonly #resources = new ResourceFacts();
 
   constructor(accessLogs: 'auto' | 'always' | 'never') {
@@ -61,21 +64,14 @@ export class OtlpDecoder {
     const { bytes, ends } = gathered(messages, counts, records * idBytes);
     const batch = new Batch(bytes, ends.at(-1) ?? 0, records);
     batch.observedMs = observedMs;
-    const rows = new Rows(batch);
-    const view = viewOf(bytes);
-    this.#plain.begin(batch, view);
-    this.#printed.begin(batch, view);
-    const readings = counts.map((count, i) => {
-      const before = batch.rows;
-      if (count > 0) this.#request(rows, ends[i - 1] ?? 0, ends[i]!);
-      return { records: count, rejected: Math.max(0, count) - (batch.rows - before) };
-    });
-    this.#plain.end();
-    this.#printed.end();
+    const rows = new Rows(batch, batch.length);
+    const taken = this.#leave(rows, ends) ?? this.#read(rows, ends);
     const batches = rows.finish();
     return {
       batches,
-      readings,
+      readings: counts.map((count, i) => {
+        return { records: count, rejected: Math.max(0, count) - taken[i]! };
+      }),
       release: () => {
         for (const part of batches) if (part !== batch) part.release();
         batch.release();
@@ -83,8 +79,58 @@ export class OtlpDecoder {
     };
   }
 
-  /** The records of the request in bytes from..to. */
-  #request(rows: Rows, from: number, to: number): void {
+  /**
+   * Rows for the records of all requests, with nothing of them decoded, and how many each has. Undefined: some record is
+   * none that may be left so, and there are no rows.
+   */
+  #leave(rows: Rows, ends: readonly number[]): number[] | undefined {
+    const { batch } = rows;
+    const passable = this.#passable;
+    passable.begin(batch.bytes);
+    const taken: number[] = [];
+    for (let i = 0; i < ends.length; i++) {
+      const before = batch.rows;
+      if (!this.#request(rows, ends[i - 1] ?? 0, ends[i]!, passable)) {
+        rows.clear();
+        return undefined;
+      }
+      taken.push(batch.rows - before);
+    }
+    const { columns, idTextBytes } = passable;
+    batch.claimUtf8();
+    batch.leaveUndecoded({ fill: this.#fill, sourceLength: batch.length, columns });
+    batch.length += idTextBytes;
+    return taken;
+  }
+
+  /** Fills in what `#leave` left. */
+  readonly #fill = (batch: Batch, sourceLength: number): void => {
+    const rows = new Rows(batch, sourceLength);
+    // Several batches put together may have more columns than one.
+    this.#plain.begin(batch, Number.POSITIVE_INFINITY);
+    for (let row = 0; row < batch.rows; row++) {
+      rows.fill(this.#plain, row, batch.rowStart[row]!, batch.rowEnd[row]!);
+    }
+    this.#plain.end();
+  };
+
+  /** Rows for the records of all requests, and how many of each are well-formed. */
+  #read(rows: Rows, ends: readonly number[]): number[] {
+    const { batch } = rows;
+    this.#plain.begin(batch);
+    this.#printed.begin(batch);
+    const taken = ends.map((end, i) => {
+      const before = batch.rows;
+      this.#request(rows, ends[i - 1] ?? 0, end, undefined);
+      return batch.rows - before;
+    });
+    this.#plain.end();
+    this.#printed.end();
+    return taken;
+  }
+
+  /** The records of the request in bytes from..to. False: one is not passable. */
+  #request(rows: Rows, from: number, to: number, passable: Passable | undefined): boolean {
     const { bytes } = rows.batch;
     const request = new ProtobufReader(bytes, from, to);
     const logs = new ProtobufReader(bytes);
@@ -97,11 +143,18 @@ export class OtlpDecoder {
         if (logs.field === 1) facts = this.#resources.of(bytes, logs.start, logs.stop) ?? facts;
       }
       const isEnvoy = this.#accessLogs === 'auto' && ResourceFacts.isEnvoy(facts);
-      const cells = isEnvoy || this.#accessLogs === 'always' ? this.#printed : this.#plain;
+      const isPrinted = isEnvoy || this.#accessLogs === 'always';
+      if (isPrinted && passable !== undefined) return false;
+      const cells = isPrinted ? this.#printed : this.#plain;
       rows.resource(facts);
       logs.enter(start, stop);
-      while (logs.next()) if (logs.field === 2) scopeRows(rows, cells, logs.start, logs.stop);
+      while (logs.next()) {
+        if (logs.field !== 2) continue;
+        if (passable === undefined) scopeRows(rows, cells, logs.start, logs.stop);
+        else if (!passable.scope(rows, logs.start, logs.stop)) return false;
+      }
     }
+    return true;
   }
 }
 

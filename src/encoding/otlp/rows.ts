@@ -22,9 +22,13 @@ export class Rows {
   #lines = 0;
   #resourceOf: Uint16Array | undefined;
   #resource = 0;
+  /** Where the text of the next id goes. */
+  #idsAt: number;
 
-  constructor(batch: Batch) {
+  /** `sourceLength`: the end of the messages in the batch's bytes. */
+  constructor(batch: Batch, sourceLength: number) {
     this.batch = batch;
+    this.#idsAt = sourceLength;
     this.#reader = new ProtobufReader(batch.bytes);
     this.#isLine = new Uint8Array(batch.capacity);
   }
@@ -50,12 +54,38 @@ export class Rows {
   record(cells: AttributeCells, start: number, stop: number): boolean {
     const { batch } = this;
     const row = batch.rows;
+    batch.rowStart[row] = start;
+    batch.rowEnd[row] = stop;
+    if (!this.fill(cells, row, start, stop)) {
+      this.#undo(row);
+      return false;
+    }
+    this.undecoded(batch.rowStart[row]!, batch.rowEnd[row]!);
+    return true;
+  }
+
+  /** A row whose columns come later. */
+  undecoded(start: number, stop: number): void {
+    const row = this.batch.addRow(start, stop);
+    if (this.#resourceOf !== undefined) this.#resourceOf[row] = this.#resource;
+  }
+
+  /** Forgets all rows. */
+  clear(): void {
+    this.batch.rows = 0;
+    this.batch.count = 0;
+    this.#indexes.clear();
+    this.#resources.length = 0;
+    this.#resourceOf = undefined;
+  }
+
+  /** The cells of a row from the LogRecord in bytes start..stop. False: it is malformed. */
+  fill(cells: AttributeCells, row: number, start: number, stop: number): boolean {
+    const { batch } = this;
     const reader = this.#reader;
     reader.bad = false;
     reader.enter(start, stop);
     cells.first();
-    batch.rowStart[row] = start;
-    batch.rowEnd[row] = stop;
     let observedLow = 0;
     let observedHigh = 0;
     let severity = 0;
@@ -87,14 +117,9 @@ export class Rows {
         this.#number('otlp.dropped_attributes_count', row, reader.low);
       }
     }
-    if (!good || reader.bad) {
-      this.#undo(row);
-      return false;
-    }
+    if (!good || reader.bad) return false;
     if (batch.time?.kind[row] !== INT) this.#time(row, observedLow, observedHigh);
     this.#severity(row, severity, textStart, textStop);
-    if (this.#resourceOf !== undefined) this.#resourceOf[row] = this.#resource;
-    batch.addRow(batch.rowStart[row]!, batch.rowEnd[row]!);
     return true;
   }
 
@@ -179,7 +204,7 @@ export class Rows {
     const column = batch[field] ?? batch.recordColumn(field);
     batch[field] = column;
     // A second id takes the place of the first.
-    const at = column.kind[row] === TEXT ? column.a[row]! : batch.length;
+    const at = column.kind[row] === TEXT ? column.a[row]! : this.#idsAt;
     let seen = 0;
     for (let i = 0; i < size; i++) {
       const byte = batch.bytes[start + i]!;
@@ -189,7 +214,8 @@ export class Rows {
     }
     if (seen === 0) return;
     column.setSpan(row, TEXT, at, at + 2 * size);
-    batch.length = Math.max(batch.length, at + 2 * size);
+    this.#idsAt = Math.max(this.#idsAt, at + 2 * size);
+    batch.length = Math.max(batch.length, this.#idsAt);
   }
 
   #text(name: string, row: number, start: number, stop: number): void {

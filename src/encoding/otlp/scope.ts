@@ -32,6 +32,11 @@ export class Scope {
     }
   }
 
+  /** Whether its records show nothing of it. */
+  get isSilent(): boolean {
+    return this.#name === undefined && this.#version === undefined && this.#attributes.length === 0;
+  }
+
   write(batch: Batch, cells: AttributeCells, row: number): void {
     if (this.#name !== undefined) {
       columnOf(batch, 'otel.scope.name').setSpan(row, TEXT, ...this.#name);

@@ -1,0 +1,305 @@
+// Which log records may be passed on as they came: those that say, field by field, what decoding and encoding them would
+// say. Whatever is unusual is not passable, so that only the usual has to be known here.
+
+import { isUtf8 } from 'node:buffer';
+import { flagLists } from '../../access_log/flag_lists.ts';
+import { severityText } from '../../pipeline/record.ts';
+import { SpanMemo } from '../../pipeline/span_memo.ts';
+import { matches } from '../json_lines/words.ts';
+import {
+  codeOfFlagList,
+  columnsMax,
+  missingMax,
+  smallNumber,
+  twoBytes,
+} from './attribute_cells.ts';
+import { type AttributeKeys, follow, type Slot } from './attribute_keys.ts';
+import { codeBytes } from './cell.ts';
+import { ProtobufReader } from './reader.ts';
+import type { Rows } from './rows.ts';
+import { Scope } from './scope.ts';
+import { viewOf } from './writer.ts';
+
+const TIME = 0x09;
+const SEVERITY_NUMBER = 0x10;
+const SEVERITY_TEXT = 0x1a;
+const ATTRIBUTE = 0x32;
+const TRACE_ID = 0x4a;
+const SPAN_ID = 0x52;
+const OBSERVED_TIME = 0x59;
+
+/** Looks through the records of one batch after the other. */
+export class Passable {
+  readonly #keys: AttributeKeys;
+  readonly #isFlags = new SpanMemo(isFlagsAsWritten, 1024);
+  #bytes: Buffer = Buffer.alloc(0);
+  #view: DataView = viewOf(this.#bytes);
+  #last: Slot;
+  /** Counts records, so that each key knows the last one that had it. */
+  #record = 1;
+  /** The batch's first record. */
+  #first = 1;
+  /** Some text of the record is not ASCII. */
+  #high = false;
+  /** How many keys the batch has. */
+  columns = 0;
+  /** The ids of the batch's records, as hex text. */
+  idTextBytes = 0;
+
+  constructor(keys: AttributeKeys) {
+    this.#keys = keys;
+    this.#last = keys.root;
+  }
+
+  /** Turns to the messages in `bytes`. */
+  begin(bytes: Buffer): void {
+    this.#keys.prune();
+    this.#bytes = bytes;
+    this.#view = viewOf(bytes);
+    this.#first = this.#record + 1;
+    this.columns = 0;
+    this.idTextBytes = 0;
+  }
+
+  /** Adds the records of the ScopeLogs in bytes start..stop. False: not all of them are passable. */
+  scope(rows: Rows, start: number, stop: number): boolean {
+    const bytes = this.#bytes;
+    const reader = new ProtobufReader(bytes, start, stop);
+    while (reader.next()) {
+      if (reader.field !== 1) continue;
+      const scope = new Scope();
+      scope.read(bytes, reader.start, reader.stop);
+      if (!scope.isSilent) return false;
+    }
+    reader.enter(start, stop);
+    while (reader.next()) {
+      if (reader.field !== 2) continue;
+      const end = this.#endOf(reader.start, reader.stop);
+      if (end < 0) return false;
+      rows.undecoded(reader.start, end);
+    }
+    return this.columns <= columnsMax;
+  }
+
+  /** Where the LogRecord in bytes start..stop ends but for its observed time; -1: it is not passable. */
+  #endOf(start: number, stop: number): number {
+    const bytes = this.#bytes;
+    const view = this.#view;
+    this.#record++;
+    this.#last = this.#keys.root;
+    this.#high = false;
+    let hasTime = false;
+    let hasTraceId = false;
+    let hasSpanId = false;
+    let hasSeverity = false;
+    let at = start;
+    while (at < stop) {
+      const tag = bytes[at]!;
+      if (tag === ATTRIBUTE) {
+        at = this.#attributes(at, stop);
+        if (at < 0) return -1;
+      } else if (tag === TIME) {
+        if (hasTime || at + 9 > stop || isZero(view, at + 1, 8)) return -1;
+        hasTime = true;
+        at += 9;
+      } else if (tag === SEVERITY_NUMBER) {
+        if (hasSeverity) return -1;
+        hasSeverity = true;
+        at = this.#severityEnd(at + 1, stop);
+        if (at < 0) return -1;
+      } else if (tag === TRACE_ID) {
+        if (hasTraceId || at + 18 > stop || bytes[at + 1] !== 16) return -1;
+        if (isZero(view, at + 2, 16)) return -1;
+        hasTraceId = true;
+        at += 18;
+      } else if (tag === SPAN_ID) {
+        if (hasSpanId || at + 10 > stop || bytes[at + 1] !== 8) return -1;
+        if (isZero(view, at + 2, 8)) return -1;
+        hasSpanId = true;
+        at += 10;
+      } else if (tag === OBSERVED_TIME) {
+        // Ours takes its place; without another time it would be more than that.
+        if (!hasTime || at + 9 !== stop) return -1;
+        break;
+      } else return -1;
+    }
+    if (this.#high && !this.#isText(start, at)) return -1;
+    if (hasTraceId) this.idTextBytes += 32;
+    if (hasSpanId) this.idTextBytes += 16;
+    return at;
+  }
+
+  /** The end of the attributes (field 6) that stand at `from`; -1: one is not passable. */
+  #attributes(from: number, end: number): number {
+    const bytes = this.#bytes;
+    const view = this.#view;
+    const record = this.#record;
+    const first = this.#first;
+    let { words } = this.#keys.patterns;
+    let last = this.#last;
+    let at = from | 0;
+    // From here to `at` there is nothing but text, and numbers below 128.
+    let unchecked = at;
+    while (at < end && bytes[at] === ATTRIBUTE) {
+      let length = bytes[at + 1]!;
+      let start = (at + 2) | 0;
+      if (length > 127) {
+        this.#look(unchecked, at);
+        length = (length & 127) | (twoBytes(bytes[start++]!) << 7);
+        unchecked = start;
+      }
+      const stop = (start + length) | 0;
+      if (stop > end) return -1;
+      let slot = last.next;
+      let value = (start + slot.pattern.length) | 0;
+      if (value >= stop || !matches(words, slot.pattern, view, start)) {
+        slot = this.#slot(last, start, stop);
+        words = this.#keys.patterns.words;
+        value = (start + slot.pattern.length) | 0;
+      }
+      if (!slot.passes || slot.seen === record || value >= stop) return -1;
+      if (slot.seen < first) this.columns++;
+      slot.seen = record;
+      last = slot;
+      length = bytes[value++]!;
+      if (length > 127) {
+        this.#look(unchecked, value - 1);
+        length = (length & 127) | (twoBytes(bytes[value++]!) << 7);
+        unchecked = value;
+      }
+      if (((value + length) | 0) !== stop || length === 0) return -1;
+      const tag = bytes[value++];
+      if (tag === 0x0a) {
+        length = bytes[value++]!;
+        if (length > 127) {
+          this.#look(unchecked, value - 1);
+          length = (length & 127) | (twoBytes(bytes[value++]!) << 7);
+          unchecked = value;
+        }
+        if (((value + length) | 0) !== stop || slot.conversion === 'flags') return -1;
+      } else if (tag === 0x18) {
+        if (stop - value !== 1 || bytes[value]! > 127) {
+          this.#look(unchecked, value);
+          unchecked = stop;
+          if (smallNumber(bytes, value, stop) < 0 && !isVarint(bytes, value, stop)) return -1;
+        }
+      } else {
+        this.#look(unchecked, value);
+        unchecked = stop;
+        if (!this.#isOther(slot, value - 1, stop)) return -1;
+      }
+      at = stop;
+    }
+    this.#look(unchecked, at);
+    this.#last = last;
+    return at;
+  }
+
+  /** Notes whether a byte of from..to is not ASCII. */
+  #look(from: number, to: number): void {
+    const view = this.#view;
+    let seen = 0;
+    let i = from | 0;
+    for (; i + 16 <= to; i = (i + 16) | 0) {
+      seen |=
+        view.getInt32(i, true) |
+        view.getInt32(i + 4, true) |
+        view.getInt32(i + 8, true) |
+        view.getInt32(i + 12, true);
+    }
+    for (; i < to; i++) seen |= view.getInt8(i);
+    if ((seen & 0x80808080) !== 0) this.#high = true;
+  }
+
+  /** The slot of the key in bytes start..stop, which comes after `last`; one that does not pass if there is no key. */
+  #slot(last: Slot, start: number, stop: number): Slot {
+    const { words } = this.#keys.patterns;
+    let slot = last.next;
+    for (let missing = 0; missing < missingMax; missing++) {
+      slot = slot.next;
+      const fits = start + slot.pattern.length < stop;
+      if (fits && matches(words, slot.pattern, this.#view, start)) return slot;
+    }
+    const length = this.#bytes[start + 1]!;
+    const isKey = this.#bytes[start] === 0x0a && length < 128 && start + 2 + length < stop;
+    if (!isKey || this.#bytes[start + 2 + length] !== 0x12) return this.#keys.root;
+    slot = this.#keys.slot(this.#bytes.latin1Slice(start + 2, start + 2 + length));
+    follow(last, slot);
+    return slot;
+  }
+
+  /** Whether an AnyValue passes that is neither text nor a number: its tag is at `at`. */
+  #isOther(slot: Slot, at: number, stop: number): boolean {
+    const bytes = this.#bytes;
+    const length = stop - at;
+    switch (bytes[at]) {
+      case 0x10:
+        return length === 2 && bytes[at + 1]! < 2;
+      case 0x21:
+        return length === 9;
+      case 0x2a:
+        return slot.conversion === 'flags' && this.#isFlags.get(bytes, this.#view, at, stop);
+      case 0x3a:
+        return length > 1 && bytes[at + 1]! < 128 && bytes[at + 1] === length - 2;
+      default:
+        return false;
+    }
+  }
+
+  /** The end of severity number and text, the first at `at`, if they say the same; -1: they do not. */
+  #severityEnd(at: number, stop: number): number {
+    const bytes = this.#bytes;
+    const number = bytes[at]!;
+    if (number < 1 || number > 24) return -1;
+    const text = severityText(number);
+    const end = at + 3 + text.length;
+    if (end > stop || bytes[at + 1] !== SEVERITY_TEXT || bytes[at + 2] !== text.length) return -1;
+    for (let i = 0; i < text.length; i++) {
+      if (bytes[at + 3 + i] !== text.charCodeAt(i)) return -1;
+    }
+    return end;
+  }
+
+  /** Whether the text of all attributes is valid UTF-8. */
+  #isText(start: number, stop: number): boolean {
+    const bytes = this.#bytes;
+    const record = new ProtobufReader(bytes, start, stop);
+    const pair = new ProtobufReader(bytes);
+    const value = new ProtobufReader(bytes);
+    while (record.next()) {
+      if (record.field !== 6) continue;
+      pair.enter(record.start, record.stop);
+      while (pair.next()) {
+        if (pair.field !== 2) continue;
+        value.enter(pair.start, pair.stop);
+        if (!value.next() || value.field !== 1) continue;
+        if (!isUtf8(bytes.subarray(value.start, value.stop))) return false;
+      }
+    }
+    return true;
+  }
+}
+
+/** Whether bytes start..end are one varint of at most 64 bits. */
+function isVarint(bytes: Buffer, start: number, end: number): boolean {
+  const last = end - 1;
+  if (last < start || last - start > 9 || (last - start === 9 && bytes[last]! > 1)) return false;
+  for (let i = start; i < last; i++) if (bytes[i]! < 128) return false;
+  return bytes[last]! < 128;
+}
+
+function isZero(view: DataView, at: number, count: number): boolean {
+  let seen = 0;
+  for (let i = 0; i < count; i += 4) seen |= view.getInt32(at + i, true);
+  return seen === 0;
+}
+
+/** Whether the ArrayValue whose tag is at `start` is a list of flags, spelled as we spell it. */
+function isFlagsAsWritten(bytes: Buffer, start: number, end: number): boolean {
+  const reader = new ProtobufReader(bytes, start, end);
+  if (!reader.next() || reader.at !== end) return false;
+  const code = codeOfFlagList(bytes, reader.start, reader.stop);
+  // Behind its length.
+  const written = code < 0 ? undefined : codeBytes(flagLists, code).subarray(1);
+  return written !== undefined && end - start < 128 && written.equals(bytes.subarray(start, end));
+}

@@ -1,0 +1,374 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { OtlpDecoder } from '../../src/encoding/otlp/decode.ts';
+import { OtlpEncoder } from '../../src/encoding/otlp/encode.ts';
+import type { Batch } from '../../src/pipeline/batch.ts';
+import { grouped, mergeBatches } from '../../src/pipeline/merge.ts';
+import { readSnapshot, writeSnapshot } from '../../src/pipeline/snapshot.ts';
+import { recordsOf } from '../support/batches.ts';
+import { seenRecords } from '../support/otlp.ts';
+
+const varint = (value: number): number[] =>
+  value < 128 ? [value] : [(value & 127) | 128, ...varint(value >>> 7)];
+const fixed64 = (field: number, value: bigint): number[] => {
+  const bytes = Buffer.alloc(8);
+  bytes.writeBigUInt64LE(value);
+  return [field * 8 + 1, ...bytes];
+};
+const part = (field: number, ...content: number[]): number[] => [
+  ...varint(field * 8 + 2),
+  ...varint(content.length),
+  ...content,
+];
+const utf8 = (text: string): number[] => [...Buffer.from(text)];
+const pair = (key: number[], ...value: number[]): number[] =>
+  part(6, ...part(1, ...key), ...part(2, ...value));
+const text = (key: string, value: string): number[] => pair(utf8(key), ...part(1, ...utf8(value)));
+const list = (...names: string[]): number[] =>
+  part(5, ...names.flatMap((name) => part(1, ...part(1, ...utf8(name)))));
+const request = (records: number[][], scope: number[] = [], resource = part(1)): Buffer =>
+  Buffer.from(part(1, ...resource, ...part(2, ...scope, ...records.flatMap((r) => part(2, ...r)))));
+
+const time = fixed64(1, 1_700_000_000_000_000_001n);
+const observed = fixed64(11, 77n);
+const warning = [0x10, 13, ...part(3, ...utf8('WARN'))];
+const traceId = part(9, ...Buffer.alloc(16, 0xa7));
+const spanId = part(10, ...Buffer.alloc(8, 1));
+const low = 'abc';
+
+const usual: Record<string, number[]> = {
+  nothing: [],
+  'everything that is passed on': [
+    ...time,
+    ...warning,
+    ...text('a', low),
+    ...text('long', 'x'.repeat(300)),
+    ...text('empty', ''),
+    ...text('ä', 'ünï\u{1f600}'),
+    ...pair(utf8('small'), 0x18, 5),
+    ...pair(utf8('large'), 0x18, ...varint(1 << 27)),
+    ...pair(utf8('negative'), 0x18, ...Array.from({ length: 9 }, () => 255), 1),
+    ...pair(utf8('double'), ...fixed64(4, 0x7ff8000000000001n)),
+    ...pair(utf8('yes'), 0x10, 1),
+    ...pair(utf8('bytes'), ...part(7, 0, 255)),
+    ...pair(utf8('response.flags'), ...list('UF', 'URX')),
+    ...traceId,
+    ...spanId,
+    ...observed,
+  ],
+  'attributes on both sides': [...text('a', low), ...time, ...text('b', low)],
+};
+
+const unusual: Record<string, number[]> = {
+  'a text body, which is a line': part(5, ...part(1, ...utf8('line'))),
+  'another body': part(5, 0x18, 1),
+  'no time but that of another observer': observed,
+  'a time of zero': fixed64(1, 0n),
+  'two times': [...time, ...fixed64(1, 2n)],
+  'the observed time before something else': [...time, ...observed, ...text('a', low)],
+  'a severity without its text': [0x10, 9],
+  'a severity with other text': [0x10, 9, ...part(3, ...utf8('Info'))],
+  'a severity that there is not': [0x10, 25, ...part(3, ...utf8('FATAL'))],
+  'severity text alone': part(3, ...utf8('INFO')),
+  'two severities': [...warning, ...warning],
+  'the same key twice': [...text('a', low), ...text('b', low), ...text('a', 'b')],
+  'the same key twice, apart': [...text('a', low), ...time, ...text('a', low)],
+  'a key of 130 bytes': text('k'.repeat(130), low),
+  'a key that is no text': pair([0xff], ...part(1, 65)),
+  'text that is none': pair(utf8('a'), ...part(1, 0xff)),
+  'text that is none, far behind': [...text('a', low.repeat(50)), ...pair([65], ...part(1, 0xc3))],
+  'no value': part(6, ...part(1, 65)),
+  'an empty value': pair(utf8('a')),
+  'two values': pair(utf8('a'), ...part(1, 65), ...part(1, 66)),
+  'a value before its key': part(6, ...part(2, 0x18, 1), ...part(1, 65)),
+  'a boolean of 2': pair(utf8('a'), 0x10, 2),
+  'a list': pair(utf8('a'), ...list('UF')),
+  'a map': pair(utf8('a'), ...part(6, ...text('a', low))),
+  'flags as text': text('response.flags', 'UF,URX'),
+  'flags with a comma': pair(utf8('response.flags'), ...list('UF,URX')),
+  'flags with a space': pair(utf8('response.flags'), ...list(' UF')),
+  'no flags': pair(utf8('response.flags'), ...list()),
+  'trace flags': [0x45, 1, 0, 0, 0],
+  'dropped attributes': [0x38, 1],
+  'an event name': part(12, ...utf8('page')),
+  'an unknown field': [0x78, 1],
+  'a trace id of eight bytes': part(9, ...Buffer.alloc(8, 1)),
+  'a trace id of zeros': part(9, ...Buffer.alloc(16)),
+  'two trace ids': [...traceId, ...traceId],
+  'two span ids': [...spanId, ...spanId],
+};
+
+const malformed: Record<string, number[]> = {
+  'an attribute that ends too late': [...text('a', low), 0x32, 20, 0x0a, 1, 65],
+  'half a time': time.slice(0, 5),
+  'half a number': [...time, ...pair(utf8('a'), 0x18, 0x80)],
+  'an endless number': pair(utf8('a'), 0x18, ...Array.from({ length: 11 }, () => 0x81), 0),
+  'half an id': [0x4a, 16, 1, 2],
+};
+
+const encoder = new OtlpEncoder({ body: 'none', attributes: 'all', bytesMax: 1e7, version: '' });
+const spelled = (_key: string, item: unknown): unknown =>
+  typeof item === 'bigint' ? `${item}n` : typeof item === 'number' ? `${item}d` : item;
+
+/** What an independent decoder sees of what goes out for some batches. */
+function sent(batches: readonly Batch[]): string[] {
+  return batches
+    .flatMap((batch) => seenRecords(encoder.encode(batch).bytes))
+    .map(({ attributes, ...rest }) =>
+      JSON.stringify([rest, Object.entries(attributes).sort()], spelled),
+    )
+    .sort();
+}
+
+/** The batches of a message that was decoded at once: with it came one whose record has to be. */
+function decodedAtOnce(decoder: OtlpDecoder, message: Buffer, observedMs = 5) {
+  const odd = request([unusual['trace flags'] as number[]]);
+  const { batches, readings } = decoder.decode([{ message }, { message: odd }], observedMs);
+  for (const batch of batches) {
+    expect(batch.undecoded).toBeUndefined();
+    const last = Math.max(...batches.map(({ rows }) => rows)) - 1;
+    batch.keep((row) => row !== last);
+  }
+  return { batches: batches.filter(({ count }) => count > 0), reading: readings[0] };
+}
+
+describe('otlp leaves alone what says all that would be said of it:', () => {
+  for (const [name, record] of Object.entries(usual)) {
+    test(name, () => {
+      const decoder = new OtlpDecoder('auto');
+      const message = request([record, [...text('z', low)], record]);
+      for (let round = 0; round < 2; round++) {
+        const { batches, readings } = decoder.decode([{ message }], 5);
+        expect(readings).toEqual([{ records: 3, rejected: 0 }]);
+        const passed = sent(batches);
+        expect(batches.map(({ undecoded }) => undecoded !== undefined)).toEqual([true]);
+        const { batches: wanted } = decodedAtOnce(decoder, message);
+        expect(passed).toEqual(sent(wanted));
+        expect(batches.flatMap(recordsOf)).toEqual(wanted.flatMap(recordsOf));
+        expect(batches[0]?.undecoded).toBeUndefined();
+        expect(sent(batches)).toEqual(passed);
+        expect(batches[0]?.length).toBe(
+          (wanted[0]?.length ?? 0) - request([[0x45, 1, 0, 0, 0]]).length,
+        );
+      }
+    });
+  }
+});
+
+describe('otlp decodes at once a request with', () => {
+  for (const [name, record] of Object.entries({ ...unusual, ...malformed })) {
+    test(name, () => {
+      const decoder = new OtlpDecoder('auto');
+      const { batches, readings } = decoder.decode([{ message: request([[], time, record]) }], 5);
+      expect(batches.some(({ undecoded }) => undecoded !== undefined)).toBe(false);
+      expect(readings).toEqual([{ records: 3, rejected: name in malformed ? 1 : 0 }]);
+    });
+  }
+
+  test('a scope that its records show, and not one of ours', () => {
+    const isLeft = (scope: number[]): boolean => {
+      const message = request([time], part(1, ...scope));
+      return new OtlpDecoder('auto').decode([{ message }], 5).batches[0]?.undecoded !== undefined;
+    };
+    expect(isLeft(part(1, ...utf8('lib')))).toBe(false);
+    expect(isLeft(part(3, ...part(1, 65), ...part(2, 0x18, 1)))).toBe(false);
+    expect(isLeft([...part(1, ...utf8('meshlog')), ...part(2, ...utf8('1.2'))])).toBe(true);
+  });
+
+  test('what a proxy has printed', () => {
+    const message = request([[...text('method', '-')]]);
+    expect(new OtlpDecoder('always').decode([{ message }], 5).batches[0]?.undecoded).toBe(
+      undefined,
+    );
+    const labels = ['log_name', 'zone_name', 'cluster_name', 'node_name'].flatMap((label) =>
+      part(1, ...part(1, ...utf8(label)), ...part(2, ...part(1, ...utf8('x')))),
+    );
+    const printed = request([[...text('method', '-')]], [], part(1, ...labels));
+    const { batches } = new OtlpDecoder('auto').decode([{ message }, { message: printed }], 5);
+    expect(batches.map(({ undecoded }) => undecoded)).toEqual([undefined]);
+    expect(batches.flatMap(recordsOf).map(({ attributes }) => attributes)).toEqual([
+      { method: '-' },
+      {},
+    ]);
+  });
+
+  test('more keys than a batch has columns for', () => {
+    const keys = (count: number): number[][] =>
+      Array.from({ length: count }, (_, i) => text(`key${i}`, low));
+    const decoder = new OtlpDecoder('auto');
+    const rows = (count: number) => decoder.decode([{ message: request(keys(count)) }], 5).batches;
+    expect(rows(512)[0]?.undecoded).toBeDefined();
+    expect(rows(513)[0]?.undecoded).toBeUndefined();
+  });
+});
+
+const usualKey = fc.constantFrom(...['a', 'b', 'request.method', 'ä'].map(utf8));
+const anyKey = fc.oneof(usualKey, fc.constantFrom(utf8('response.flags'), [255]));
+const usualValue = fc.oneof(
+  fc.string({ maxLength: 200 }).map((value) => part(1, ...utf8(value))),
+  fc.string({ unit: 'grapheme' }).map((value) => part(1, ...utf8(value))),
+  fc.nat().map((number) => [0x18, ...varint(number)]),
+  fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }).map((number) => fixed64(4, number)),
+);
+const bytes = fc.array(fc.nat(255), { maxLength: 9 });
+const anyValue = fc.oneof(
+  usualValue,
+  bytes.map((value) => part(1, ...value)),
+  fc.constantFrom([], [0x10, 0], [0x10, 3], list('UF'), list('a', ' b')),
+  bytes,
+);
+const attributes = (key: fc.Arbitrary<number[]>, value: fc.Arbitrary<number[]>) =>
+  fc
+    .uniqueArray(fc.tuple(key, value), { selector: ([k]) => k.join(), maxLength: 5 })
+    .map((pairs) => pairs.flatMap(([k, v]) => pair(k, ...v)));
+const usualRecord = fc.oneof(
+  fc.constantFrom(...Object.values(usual)),
+  fc
+    .tuple(fc.subarray([time, warning, traceId, spanId]), attributes(usualKey, usualValue))
+    .map(([first, pairs]) => [...first.flat(), ...pairs]),
+);
+const anyRecord = fc.oneof(
+  { weight: 4, arbitrary: usualRecord },
+  { weight: 1, arbitrary: fc.constantFrom(...Object.values(unusual), ...Object.values(malformed)) },
+  { weight: 1, arbitrary: attributes(anyKey, anyValue) },
+  { weight: 1, arbitrary: bytes },
+);
+const resource = fc
+  .constantFrom('shop', 'cart')
+  .map((name) => part(1, ...part(1, ...part(1, 110), ...part(2, ...part(1, ...utf8(name))))));
+const messageOf = (record: fc.Arbitrary<number[]>) =>
+  fc
+    .tuple(fc.array(record, { maxLength: 4 }), fc.array(record, { maxLength: 2 }), resource)
+    .map(([first, second, facts]) => Buffer.concat([request(first), request(second, [], facts)]));
+const message = fc.oneof(
+  { weight: 3, arbitrary: messageOf(usualRecord) },
+  { weight: 1, arbitrary: messageOf(anyRecord) },
+);
+
+test('otlp passes records on as it would have decoded and encoded them, put together or not', () => {
+  const decoder = new OtlpDecoder('auto');
+  let left = 0;
+  fc.assert(
+    fc.property(fc.array(message, { minLength: 1, maxLength: 4 }), fc.nat(3), (messages, drop) => {
+      const passed: Batch[] = [];
+      const wanted: Batch[] = [];
+      for (const [i, one] of messages.entries()) {
+        const { batches, readings } = decoder.decode([{ message: one }], i);
+        const reference = decodedAtOnce(decoder, one, i);
+        expect(readings[0]).toEqual(reference.reading);
+        for (const [from, to] of [
+          [batches, passed],
+          [reference.batches, wanted],
+        ] as const) {
+          to.push(...from.map((batch) => batch.fork()));
+          // The same rows on both sides: those of a kind are in different batches.
+          if (from.length === 1) to.at(-1)?.keep((row) => row % 4 !== drop);
+        }
+      }
+      if (passed.length > 1 && passed.every(({ undecoded }) => undecoded !== undefined)) left++;
+      const together = grouped(passed).whole;
+      expect(sent(together)).toEqual(sent(grouped(wanted).whole));
+      // Whoever asks gets the columns: of the merged batch, and of what a disk queue keeps of it.
+      const records = wanted.flatMap(recordsOf).map(({ observedTime: _, ...rest }) => rest);
+      const asked = together.flatMap((batch) => {
+        const { table, bytes } = writeSnapshot(batch);
+        const whole = Buffer.concat([table, bytes, Buffer.alloc(64)]);
+        return recordsOf(readSnapshot(whole, 0, table.length + bytes.length));
+      });
+      expect(asked.map(({ observedTime: _, ...rest }) => rest)).toHaveLength(records.length);
+      if (together.length > 1) return;
+      expect(asked.map(({ observedTime: _, ...rest }) => rest)).toEqual(records);
+    }),
+    { numRuns: 600 },
+  );
+  // Most are left alone, and enough are not.
+  expect(left).toBeGreaterThan(100);
+  expect(left).toBeLessThan(500);
+});
+
+describe('an undecoded batch', () => {
+  const decoder = new OtlpDecoder('auto');
+  const batchOf = (name: string): Batch => {
+    const record = [...time, ...text('name', name), ...traceId, ...spanId];
+    return decoder.decode([{ message: request([record, record, record]) }], 5).batches[0] as Batch;
+  };
+
+  test('is decoded for all of its forks when one of them asks, and each writes its own', () => {
+    const batch = batchOf('a');
+    const [left, right] = [batch.fork(), batch.fork()];
+    const later = left.fork();
+    left.ownColumn('name').setInt(0, 7);
+    left.time = undefined;
+    later.keep((row) => row === 0);
+    for (const fork of [right, later]) {
+      expect(fork.undecoded).toBeDefined();
+      expect(fork.record(0)).toMatchObject({
+        time: 1_700_000_000_000_000_001n,
+        attributes: { name: 'a' },
+        traceId: 'a7'.repeat(16),
+      });
+    }
+    expect(left.record(0)).toMatchObject({ time: undefined, attributes: { name: 7 } });
+  });
+
+  test('is not decoded by being put together with others, counted or released', () => {
+    const parts = [batchOf('a'), batchOf('b')].map((batch) => batch.fork());
+    const merged = mergeBatches(parts);
+    expect([merged.count, merged.footprint > 0, merged.isUtf8]).toEqual([6, true, true]);
+    expect([...parts, merged].every(({ undecoded }) => undecoded !== undefined)).toBe(true);
+    const { bytes } = encoder.encode(merged);
+    for (const part of parts) part.release();
+    expect(seenRecords(bytes).map(({ attributes }) => attributes['name'])).toEqual([
+      'a',
+      'a',
+      'a',
+      'b',
+      'b',
+      'b',
+    ]);
+    // It has bytes of its own.
+    expect(recordsOf(merged).map(({ attributes, spanId }) => [attributes['name'], spanId])).toEqual(
+      ['a', 'a', 'a', 'b', 'b', 'b'].map((name) => [name, '01'.repeat(8)]),
+    );
+  });
+
+  test('is decoded when more is to be said of its records', () => {
+    const names = (batch: Batch): string[] =>
+      seenRecords(encoder.encode(batch).bytes).map(({ attributes }) =>
+        Object.keys(attributes).join(),
+      );
+    const batch = batchOf('a');
+    batch.attributes = { peer: 'x' };
+    expect(names(batch)).toEqual(['name,peer', 'name,peer', 'name,peer']);
+    const other = batchOf('b');
+    other.attributes = { peer: 'y' };
+    expect(names(mergeBatches([batchOf('a'), other])).at(-1)).toBe('name,peer');
+    const kvlist = new OtlpEncoder({
+      body: 'fields',
+      attributes: 'none',
+      bytesMax: 1e7,
+      version: '',
+    });
+    const [record] = seenRecords(kvlist.encode(batchOf('c')).bytes);
+    expect([record?.body, record?.attributes]).toEqual([{ name: 'c' }, {}]);
+  });
+
+  test('is sent in requests that are not too large', () => {
+    const small = new OtlpEncoder({ body: 'none', attributes: 'all', bytesMax: 150, version: '' });
+    const batch = mergeBatches([batchOf('a'), batchOf('b')]);
+    const names: unknown[] = [];
+    for (let from = 0; from < batch.count; ) {
+      const { bytes, next, records } = small.encode(batch, from);
+      expect(bytes.length).toBeLessThanOrEqual(150);
+      expect(records).toBe(next - from);
+      names.push(seenRecords(bytes).map(({ attributes }) => attributes['name']));
+      from = next;
+    }
+    expect(batch.undecoded).toBeDefined();
+    expect(names).toEqual([
+      ['a', 'a'],
+      ['a', 'b'],
+      ['b', 'b'],
+    ]);
+  });
+});
