@@ -1,0 +1,407 @@
+// HTTP/2 of our own, before peers that we did not write and before peers that break its rules.
+
+import { type ClientHttp2Session, connect as connectHttp2 } from 'node:http2';
+import type { Socket } from 'node:net';
+import { afterEach, describe, expect, test } from 'vitest';
+import type { GrpcMethod } from '../../src/wire/grpc_call.ts';
+import { GrpcServer, type GrpcServerOptions } from '../../src/wire/grpc_server.ts';
+import {
+  dataFrame,
+  endStream,
+  frame,
+  framed,
+  frameType,
+  greeting,
+  headersFrame,
+  preface,
+  settingsFrame,
+} from '../support/raw_http2.ts';
+import { closed, connected, eventually } from '../support/sockets.ts';
+
+const open: (() => unknown)[] = [];
+afterEach(async () => {
+  for (const close of open.splice(0).reverse()) await close();
+});
+
+/** Answers with its headers as JSON, and with its message behind them. */
+const mirror: GrpcMethod = {
+  streaming: false,
+  open: ({ headers }) => {
+    let whole: Buffer = Buffer.alloc(0);
+    return {
+      message: (message) => {
+        whole = message;
+        return undefined;
+      },
+      end: () => ({ message: Buffer.concat([Buffer.from(JSON.stringify(headers)), whole]) }),
+    };
+  },
+};
+const quiet: GrpcMethod = {
+  streaming: false,
+  open: () => ({ message: () => undefined, end: () => ({ message: Buffer.alloc(0) }) }),
+};
+
+async function serving(options: Partial<GrpcServerOptions> = {}): Promise<number> {
+  const server = new GrpcServer({
+    address: { kind: 'tcp', host: '127.0.0.1', port: 0 },
+    allowedSpiffeIds: [],
+    maxConnections: 10,
+    maxConcurrentStreams: 100,
+    messageBytesMax: 1024 * 1024,
+    keepalive: {
+      time: 0,
+      timeout: 1000,
+      maxConnectionAge: 0,
+      maxConnectionAgeGrace: 0,
+      maxConnectionIdle: 0,
+    },
+    requestTimeout: 0,
+    methods: new Map([
+      ['/mirror', mirror],
+      ['/quiet', quiet],
+    ]),
+    ...options,
+  });
+  await server.listen();
+  open.push(() => server.stop(0));
+  return server.address.kind === 'tcp' ? server.address.port : 0;
+}
+
+function session(port: number, options: object = {}): ClientHttp2Session {
+  const made = connectHttp2(`http://127.0.0.1:${port}`, options);
+  made.on('error', () => undefined);
+  open.push(() => made.destroy());
+  return made;
+}
+
+type Answer = { status: string | undefined; body: Buffer; rst: number | undefined };
+
+function call(
+  on: ClientHttp2Session,
+  message: Buffer,
+  headers: Record<string, string | string[]> = {},
+): Promise<Answer> {
+  const stream = on.request({
+    ':method': 'POST',
+    ':path': '/mirror',
+    'content-type': 'application/grpc',
+    te: 'trailers',
+    ...headers,
+  });
+  const chunks: Buffer[] = [];
+  let status: string | undefined;
+  stream.on('trailers', (trailers) => {
+    status = String(trailers['grpc-status']);
+  });
+  stream.on('data', (chunk: Buffer) => chunks.push(chunk));
+  stream.on('error', () => undefined);
+  stream.end(framed(message));
+  return new Promise((resolve) => {
+    stream.on('close', () => resolve({ status, body: Buffer.concat(chunks), rst: stream.rstCode }));
+  });
+}
+
+test('http2 reads headers of every kind as nghttp2 writes them', async () => {
+  const on = session(await serving());
+  const names = ['x-a', 'x-b', 'grpc-timeout', 'authorization', 'user-agent', 'cookie', 'via'];
+  let seed = 7;
+  const random = (below: number): number => {
+    seed = (seed * 48_271) % 2_147_483_647;
+    return seed % below;
+  };
+  for (let round = 0; round < 150; round++) {
+    const headers: Record<string, string> = {};
+    for (let i = random(names.length); i >= 0; i--) {
+      const printable = (): string => String.fromCharCode(0x21 + random(round % 3 === 0 ? 94 : 26));
+      const length = round % 10 === 9 ? random(2000) : random(12);
+      // A few come again, so that the table is used.
+      headers[names[random(names.length)] as string] =
+        random(2) === 0 ? 'again' : Array.from({ length }, printable).join('');
+    }
+    const { status, body } = await call(on, Buffer.alloc(0), headers);
+    expect(status).toBe('0');
+    expect(JSON.parse(body.subarray(5).toString())).toMatchObject(headers);
+  }
+});
+
+test('http2 reads every byte that a value may have', async () => {
+  const on = session(await serving());
+  const bytes = Array.from({ length: 256 }, (_, i) => i).filter((i) => i === 9 || i > 31);
+  const value = String.fromCharCode(...bytes.filter((i) => i !== 127)).trim();
+  for (const text of [value, ...value].filter((text) => text.trim() !== '')) {
+    const { body } = await call(on, Buffer.alloc(0), { 'x-a': text.repeat(3) });
+    expect(JSON.parse(body.subarray(5).toString())['x-a']).toBe(text.repeat(3));
+  }
+});
+
+test('http2 never refuses a peer that keeps to its limit of streams', async () => {
+  const on = session(await serving({ maxConcurrentStreams: 5 }));
+  await new Promise((settings) => on.once('remoteSettings', settings));
+  let refused = 0;
+  const turns = Array.from({ length: 5 }, async () => {
+    for (let i = 0; i < 300; i++) {
+      const { status } = await call(on, Buffer.alloc(50), { ':path': '/quiet' });
+      if (status !== '0') refused++;
+    }
+  });
+  await Promise.all(turns);
+  expect(refused).toBe(0);
+});
+
+test('http2 answers no faster than the windows of its peer allow', async () => {
+  const port = await serving();
+  for (const [initialWindowSize, bytes] of [
+    [1, 300],
+    [1000, 100_000],
+    [100_000, 300_000],
+  ] as const) {
+    const on = session(port, { settings: { initialWindowSize } });
+    const message = Buffer.alloc(bytes, 'x');
+    const answers = await Promise.all([1, 2, 3].map(() => call(on, message)));
+    for (const { status, body } of answers) {
+      expect(status).toBe('0');
+      expect(body.subarray(-bytes)).toEqual(message);
+    }
+  }
+});
+
+/** A peer by hand, and what it hears. */
+async function peer(
+  port: number,
+): Promise<{ socket: Socket; heard: () => { type: number; stream: number; payload: Buffer }[] }> {
+  const socket = await connected(port);
+  open.push(() => socket.destroy());
+  let bytes = Buffer.alloc(0);
+  socket.on('data', (chunk: Buffer) => {
+    bytes = Buffer.concat([bytes, chunk]);
+  });
+  return {
+    socket,
+    heard: () => {
+      const frames: { type: number; stream: number; payload: Buffer }[] = [];
+      for (let at = 0; at + 9 <= bytes.length; at += 9 + bytes.readUIntBE(at, 3)) {
+        const payload = bytes.subarray(at + 9, at + 9 + bytes.readUIntBE(at, 3));
+        frames.push({ type: bytes[at + 3] ?? 0, stream: bytes.readUInt32BE(at + 5), payload });
+      }
+      return frames;
+    },
+  };
+}
+
+const endHeaders = 4;
+const padded = 8;
+const message = framed(Buffer.from('hello'));
+const headers = headersFrame(1, '/mirror');
+const block = headers.subarray(9);
+const uint32 = (value: number): Buffer => {
+  const bytes = Buffer.alloc(4);
+  bytes.writeUInt32BE(value);
+  return bytes;
+};
+
+test('http2 reads frames however they are cut, padded and continued', async () => {
+  const port = await serving();
+  const paddedData = (bytes: Buffer, flags: number): Buffer =>
+    dataFrame(1, Buffer.concat([Buffer.from([7]), bytes, Buffer.alloc(7)]), padded | flags);
+  // Padding belongs to its frame: the block is cut before it.
+  const first = [Buffer.from([3]), Buffer.alloc(5), block.subarray(0, 30), Buffer.alloc(3)];
+  const whole = Buffer.concat([
+    preface,
+    settingsFrame([
+      [2, 0],
+      [200, 1],
+    ]),
+    frame(2, { stream: 1, payload: Buffer.alloc(5) }),
+    frame(77, { stream: 1, payload: Buffer.from('unknown') }),
+    frame(1, { flags: padded | 32, stream: 1, payload: Buffer.concat(first) }),
+    frame(9, { stream: 1, payload: block.subarray(30, 31) }),
+    frame(9, { stream: 1 }),
+    frame(9, { flags: endHeaders, stream: 1, payload: block.subarray(31) }),
+    dataFrame(1, Buffer.alloc(0)),
+    paddedData(message.subarray(0, 3), 0),
+    paddedData(Buffer.alloc(0), 0),
+    dataFrame(1, message.subarray(3, 6)),
+    paddedData(message.subarray(6), endStream),
+  ]);
+  for (const step of [1, 2, 3, 7, 10, 64, whole.length]) {
+    const { socket, heard } = await peer(port);
+    socket.setNoDelay(true);
+    for (let at = 0; at < whole.length; at += step) {
+      socket.write(whole.subarray(at, at + step));
+      if (step < 64) await new Promise((round) => setImmediate(round));
+    }
+    await eventually(() => heard().some(({ type }) => type === frameType.data));
+    const body = heard().find(({ type }) => type === frameType.data)?.payload;
+    expect(body?.subarray(5).toString()).toMatch(/^\{.*"te":"trailers"\}hello$/);
+    socket.destroy();
+  }
+});
+
+describe('http2 ends a connection with a word for', () => {
+  const half = frame(1, { stream: 1, payload: block.subarray(0, 5) });
+  const window = (stream: number, bytes: number): Buffer =>
+    frame(frameType.windowUpdate, { stream, payload: uint32(bytes) });
+  for (const [what, code, ...frames] of [
+    ['another first frame than settings', 1, headers],
+    ['headers of an even stream', 1, settingsFrame([]), headersFrame(2, '/mirror')],
+    ['headers of no stream', 1, settingsFrame([]), headersFrame(0, '/mirror')],
+    ['data of a stream that is not open', 1, settingsFrame([]), dataFrame(1, message)],
+    [
+      'a reset of a stream that is not open',
+      1,
+      settingsFrame([]),
+      frame(3, { stream: 1, payload: uint32(8) }),
+    ],
+    ['a window of a stream that is not open', 1, settingsFrame([]), window(1, 5)],
+    ['a promise', 1, settingsFrame([]), frame(5, { stream: 1, payload: Buffer.alloc(8) })],
+    ['a continuation of nothing', 1, settingsFrame([]), frame(9, { stream: 1 })],
+    ['data inside headers', 1, settingsFrame([]), half, dataFrame(1, message)],
+    ['headers inside headers', 1, settingsFrame([]), half, headersFrame(3, '/mirror')],
+    [
+      'more padding than data',
+      1,
+      settingsFrame([]),
+      headers,
+      dataFrame(1, Buffer.from([9, 1]), padded),
+    ],
+    ['settings of a stream', 1, frame(4, { stream: 1 })],
+    ['half a setting', 6, frame(4, { payload: Buffer.alloc(5) })],
+    ['a window that is too large at first', 3, settingsFrame([[4, 2 ** 31]])],
+    ['a window that becomes too large', 3, settingsFrame([]), window(0, 2 ** 31 - 1)],
+    ['a window of nothing', 3, settingsFrame([]), window(0, 0)],
+    ['a ping of another length', 6, settingsFrame([]), frame(6, { payload: Buffer.alloc(7) })],
+    ['a reset of another length', 6, settingsFrame([]), headers, frame(3, { stream: 1 })],
+    ['a frame that is too long', 6, settingsFrame([]), dataFrame(1, Buffer.alloc(16_385))],
+    [
+      'headers that cannot be decoded',
+      9,
+      settingsFrame([]),
+      frame(1, { flags: 4, stream: 1, payload: Buffer.from([0x80]) }),
+    ],
+    [
+      'headers without an end',
+      11,
+      settingsFrame([]),
+      half,
+      ...Array.from({ length: 40 }, () => frame(9, { stream: 1 })),
+    ],
+  ] as const) {
+    test(what, async () => {
+      const { socket, heard } = await peer(await serving());
+      socket.write(Buffer.concat([preface, ...frames]));
+      await closed(socket);
+      const goaway = heard().find(({ type }) => type === frameType.goaway);
+      expect(goaway?.payload.readUInt32BE(4)).toBe(code);
+    });
+  }
+
+  test('streams that are opened and reset without an end', async () => {
+    const { socket, heard } = await peer(await serving());
+    const rounds = Array.from({ length: 1100 }, (_, i) => {
+      const stream = 2 * i + 1;
+      return [headersFrame(stream, '/mirror'), frame(3, { stream, payload: uint32(8) })];
+    });
+    socket.write(Buffer.concat([greeting, ...rounds.flat()]));
+    await closed(socket);
+    const goaway = heard().find(({ type }) => type === frameType.goaway);
+    expect(goaway?.payload.readUInt32BE(4)).toBe(11);
+    // It says how far it has come.
+    expect(goaway?.payload.readUInt32BE(0)).toBeGreaterThan(2000);
+  });
+});
+
+describe('http2 resets a stream, and the connection goes on, for', () => {
+  const next = Buffer.concat([headersFrame(3, '/mirror'), dataFrame(3, message, endStream)]);
+  const tooMuch = Array.from({ length: 5 }, () => dataFrame(1, Buffer.alloc(16_384)));
+  const hanging: GrpcMethod = { ...quiet, admit: () => new Promise(() => undefined) };
+  for (const [what, code, ...frames] of [
+    [
+      'more than its window while nobody reads',
+      3,
+      headersFrame(1, '/hangs'),
+      dataFrame(1, framed(Buffer.alloc(100_000)).subarray(0, 10_000)),
+      ...tooMuch,
+    ],
+    ['trailers that end nothing', 1, headers, headers],
+    ['a window of nothing', 1, headers, frame(8, { stream: 1, payload: uint32(0) })],
+    [
+      'a window that becomes too large',
+      3,
+      headers,
+      frame(8, { stream: 1, payload: uint32(2 ** 31 - 1) }),
+    ],
+    ['headers of HTTP/1.1', 1, headersFrame(1, '/mirror', { connection: 'close' })],
+    [
+      'data after its end',
+      5,
+      headersFrame(1, '/waits'),
+      dataFrame(1, message, endStream),
+      dataFrame(1, message),
+    ],
+  ] as const) {
+    test(what, async () => {
+      const waiting: GrpcMethod = {
+        streaming: false,
+        open: () => ({ message: () => undefined, end: () => new Promise(() => undefined) }),
+      };
+      const methods = new Map([
+        ['/mirror', mirror],
+        ['/hangs', hanging],
+        ['/waits', waiting],
+      ]);
+      const { socket, heard } = await peer(await serving({ methods }));
+      socket.write(Buffer.concat([greeting, ...frames, next]));
+      await eventually(() => heard().some(({ type, stream }) => type === 0 && stream === 3));
+      const resets = heard().filter(({ type }) => type === frameType.reset);
+      expect(resets.map(({ stream, payload }) => [stream, payload.readUInt32BE(0)])).toEqual([
+        [1, code],
+      ]);
+    });
+  }
+});
+
+test('http2 answers pings, and takes trailers for the end of a request', async () => {
+  const { socket, heard } = await peer(await serving());
+  const ping = frame(frameType.ping, { payload: Buffer.from('12345678') });
+  const trailers = frame(1, {
+    flags: endHeaders | endStream,
+    stream: 1,
+    payload: Buffer.from([0, 1, 0x61, 1, 0x62]),
+  });
+  socket.write(Buffer.concat([greeting, ping, headers, dataFrame(1, message), trailers]));
+  await eventually(() => heard().some(({ type }) => type === frameType.data));
+  expect(
+    heard()
+      .find(({ type }) => type === frameType.ping)
+      ?.payload.toString(),
+  ).toBe('12345678');
+});
+
+test('http2 gives a window again as it is read, and none while nobody reads', async () => {
+  let goOn: () => void = () => undefined;
+  const slow: GrpcMethod = {
+    streaming: true,
+    open: () => ({
+      message: () =>
+        new Promise((resolve) => {
+          goOn = () => resolve(undefined);
+        }),
+      end: () => ({ message: Buffer.alloc(0) }),
+    }),
+  };
+  const { socket, heard } = await peer(await serving({ methods: new Map([['/slow', slow]]) }));
+  const updates = (): number =>
+    heard().filter(({ type, stream }) => type === frameType.windowUpdate && stream === 1).length;
+  const messages = framed(Buffer.alloc(16_379));
+  const some = Array.from({ length: 3 }, () => dataFrame(1, messages));
+  socket.write(Buffer.concat([greeting, headersFrame(1, '/slow'), ...some]));
+  socket.write(frame(frameType.ping, { payload: Buffer.alloc(8) }));
+  await eventually(() => heard().some(({ type }) => type === frameType.ping));
+  expect(updates()).toBe(0);
+  for (let i = 0; i < 3; i++) {
+    goOn();
+    await new Promise((round) => setImmediate(round));
+  }
+  await eventually(() => updates() === 1);
+});
