@@ -34,6 +34,11 @@ export const exporterSettings = {
           'memory: the source is acknowledged after the export. disk: once the records are on disk; while its volume cannot be written it works as memory, and says so.',
         ),
       size: bytes().prefault('64MiB').describe('How much may wait.'),
+      persist_after: duration()
+        .prefault('200ms')
+        .describe(
+          'disk: what is delivered within this time is not written, and its source is acknowledged then. A crash costs sources that cannot be asked again (tcp, envoy_als, stdin) what has come in for as long. 0: everything is written at once.',
+        ),
       when_full: z
         .enum(['block', 'drop_oldest', 'drop_newest'])
         .default('block')

@@ -38,6 +38,7 @@ export class Scenario {
   readonly #ports: Ports;
   /** Starts that found a queue on disk that an earlier life had left. */
   replays = 0;
+  #lives = 0;
 
   private constructor(
     kind: Kind,
@@ -74,8 +75,9 @@ export class Scenario {
     return this.#sink;
   }
 
+  /** In every other life batches that are delivered soon do not go to disk. */
   spawn(fault?: string): DaemonProcess {
-    return DaemonProcess.spawn(this.folder, this.#config(), { fault });
+    return DaemonProcess.spawn(this.folder, this.#config(this.#lives++), { fault });
   }
 
   /** One life, which ends at a fault point. Rejects when it is never reached. */
@@ -155,7 +157,7 @@ export class Scenario {
     if (daemon.said.includes('wait in the disk queue from before')) this.replays++;
   }
 
-  #config(turn = 0): string {
+  #config(turn: number): string {
     const { queue, sink } = this.#kind;
     const exporter =
       sink === 'otlp'
@@ -171,7 +173,7 @@ exporters:
   ${exporter},
     timeout: ${500 + turn}ms,
     retry_on_failure: { initial_interval: 20ms, max_interval: 100ms },
-    queue: { type: ${queue}, size: 2MiB, batch: { min_size: 4KiB, flush_timeout: 10ms, max_size: 128KiB } } }
+    queue: { type: ${queue}, size: 2MiB, persist_after: ${turn % 2 === 0 ? 0 : 3}ms, batch: { min_size: 4KiB, flush_timeout: 10ms, max_size: 128KiB } } }
 service:
   admin: { enabled: false }
   state_directory: state

@@ -66,8 +66,12 @@ export class DiskQueue implements Queue {
   }
 
   readonly load: Load = {
-    bytes: () => this.#parts?.frontier.waitingBytes ?? 0,
-    oldestMs: () => this.#parts?.outlet.oldestMs ?? Number.POSITIVE_INFINITY,
+    bytes: () => (this.#parts?.frontier.waitingBytes ?? 0) + (this.#parts?.intake.bytes ?? 0),
+    oldestMs: () =>
+      Math.min(
+        this.#parts?.outlet.oldestMs ?? Number.POSITIVE_INFINITY,
+        this.#parts?.intake.waitingSinceMs ?? Number.POSITIVE_INFINITY,
+      ),
   };
 
   publish(): void {
@@ -138,21 +142,27 @@ export class DiskQueue implements Queue {
     const { segments, reader, frontier } = parts;
     const settings = this.#settings;
     const shared = { settings, context: this.#context, dropped: this.#dropped };
-    const outlet = new Outlet({
+    const outlet: Outlet = new Outlet({
       ...shared,
       reader,
       frontier,
       sender: this.#sender,
       onRoom: () => intake.wake(),
+      intake: () => intake,
     });
-    const intake = new Intake({
+    const intake: Intake = new Intake({
       ...shared,
       segments,
       segmentBytes: Math.min(segmentBytesMax, Math.max(segmentBytesMin, settings.size / 8)),
-      isIdle: () => outlet.isIdle,
-      mayPassOn: () => this.hasStandIn && (outlet.isIdle || settings.when_full !== 'block'),
+      isIdle: () => outlet.isDiskIdle,
+      keepsUp: () =>
+        !this.#sender.failing &&
+        reader.unreadBytes === reader.fresh.bytes &&
+        outlet.movesWithin(settings.persist_after),
+      mayPassOn: () => this.hasStandIn && (outlet.isDiskIdle || settings.when_full !== 'block'),
       makeRoom: () => this.#madeRoom(),
-      onCommit: (frames) => outlet.committed(frames),
+      onPut: () => outlet.schedule(),
+      onWritten: (frames, passed) => outlet.written(frames, passed),
     });
     return { intake, outlet };
   }
@@ -173,6 +183,7 @@ export class DiskQueue implements Queue {
     const { intake, outlet, frontier, segments, lock, reader } = parts;
     reader.fresh.hurry();
     outlet.hurry = true;
+    intake.hurry();
     deadline.addEventListener('abort', () => outlet.stop(deadline.reason));
     if (deadline.aborted) outlet.stop(deadline.reason);
     while (intake.busy && !outlet.isStopped) await outlet.pause();
@@ -199,7 +210,7 @@ export class DiskQueue implements Queue {
     const parts = this.#parts;
     if (parts === undefined || parts.outlet.isStopped) return false;
     const { segments, reader, frontier, outlet } = parts;
-    if (outlet.isIdle) {
+    if (outlet.isDiskIdle) {
       await segments.seal().catch((error: unknown) => frontier.troubled(error));
       frontier.position = segments.end;
       reader.skipTo(frontier.position);

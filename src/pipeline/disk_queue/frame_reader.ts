@@ -7,7 +7,7 @@ import type { Context } from '../component.ts';
 import { errorChain } from '../errors.ts';
 import { readSnapshot } from '../snapshot.ts';
 import { Fresh } from './fresh.ts';
-import type { Committed } from './intake.ts';
+import type { Committed, Outcome } from './puts.ts';
 import type { ReadResult, Segments } from './segments.ts';
 import type { Position } from './state.ts';
 
@@ -15,8 +15,8 @@ export type QueuedFrame = {
   readonly batch: Batch;
   readonly records: number;
   readonly segment: number;
-  /** Ends its use. `settled` false: somebody may still look at it, its memory is the garbage collector's. */
-  readonly done: (settled: boolean) => void;
+  /** Ends its use. Unless it is delivered somebody may still look at it: its memory is the garbage collector's. */
+  readonly done: (outcome: Outcome) => void;
 };
 
 export class FrameReader {
@@ -77,7 +77,9 @@ export class FrameReader {
           batch,
           records: header.records,
           segment,
-          done: (settled) => settled && recycle(batch),
+          done: (outcome) => {
+            if (outcome === 'delivered') recycle(batch);
+          },
         };
       } catch (error) {
         this.#damaged.add(payload.length);
@@ -98,7 +100,7 @@ export class FrameReader {
       batch,
       records,
       segment: at.segment,
-      done: (settled) => this.fresh.done(fresh, settled),
+      done: (outcome) => this.fresh.done(fresh, outcome === 'delivered'),
     };
   }
 

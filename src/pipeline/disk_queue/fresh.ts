@@ -4,7 +4,7 @@
 // away, holds nobody up: what does not fit is then read back from disk.
 
 import { Fifo } from '../fifo.ts';
-import type { Committed } from './intake.ts';
+import type { Committed } from './puts.ts';
 
 /** Bytes of memory that batches take from here. */
 const memoryBytesMax = 8 << 20;

@@ -1,14 +1,23 @@
-// From puts to disk: what waits is written together and forced to disk once (group commit), as far as there is room.
+// From puts to disk. A batch that is delivered within `persist_after` need not go there: its source waits for as long,
+// and learns of the delivery. What takes longer is written together and forced to disk once (group commit), as far as
+// there is room, while its export goes on.
 
 import type { Counter } from '../../telemetry/metrics.ts';
 import type { Batch } from '../batch.ts';
-import { buffers } from '../buffers.ts';
 import type { Context } from '../component.ts';
 import { errorChain, RefusedError } from '../errors.ts';
-import { Fifo } from '../fifo.ts';
 import type { QueueSettings } from '../queue.ts';
-import { type Snapshot, writeSnapshot } from '../snapshot.ts';
-import { headerBytes, sealFrame } from './frame.ts';
+import type { Group } from './group.ts';
+import {
+  type Committed,
+  type Framed,
+  forgetFrame,
+  frame,
+  frameBytes,
+  type Outcome,
+  type Put,
+  Puts,
+} from './puts.ts';
 import type { Segments } from './segments.ts';
 import type { Position } from './state.ts';
 
@@ -17,33 +26,13 @@ const commitBytesMax = 2 << 20;
 const retryAfterMs = 500;
 /** How often a full queue looks whether there is room again, if nobody tells it. */
 const lookAgainMs = 100;
+/** So often something is written although it could wait: a volume that fails is named before it is needed. */
+const trialMs = 2000;
+/** While nothing else is under way batches are written at once, up to so many bytes in a millisecond: it costs little. */
+const quietBytesPerMs = 1024;
 
 const unwritable =
   'cannot write the disk queue, sources wait for what is in it, then for each export';
-
-/** A batch that is on disk. Whoever gets it says `letGo` to the batch, and tells the source with `resolve`. */
-export type Committed = {
-  readonly batch: Batch;
-  readonly records: number;
-  readonly sinceMs: number;
-  readonly at: Position;
-  /** Bytes on disk. */
-  readonly length: number;
-  readonly memoryBytes: number;
-  readonly resolve: () => void;
-};
-
-type Put = {
-  readonly batch: Batch;
-  /** Made when its turn comes: puts that wait take no more memory than their receivers hold anyway. */
-  frame: Snapshot | undefined;
-  readonly records: number;
-  readonly sinceMs: number;
-  readonly resolve: () => void;
-  readonly reject: (error: Error) => void;
-};
-
-type Framed = Put & { readonly frame: Snapshot };
 
 export type IntakeOptions = {
   readonly segments: Segments;
@@ -52,9 +41,14 @@ export type IntakeOptions = {
   readonly context: Context;
   /** Whether everything on disk is delivered. */
   readonly isIdle: () => boolean;
+  /** Whether exports end soon, and nothing has to be read back from disk before what comes now. */
+  readonly keepsUp: () => boolean;
   /** Gives space back as `when_full` allows; false: there is none to give now. */
   readonly makeRoom: () => Promise<boolean>;
-  readonly onCommit: (frames: readonly Committed[]) => void;
+  /** There is something to export that is not on disk. */
+  readonly onPut: () => void;
+  /** After each attempt. What was being exported already lies before `passed`, and `frames` behind it. */
+  readonly onWritten: (frames: readonly Committed[], passed: Position | undefined) => void;
   /** Counts records that are turned away. */
   readonly dropped: (records: number) => void;
   /** Whether somebody else takes batches that cannot be written now: their puts reject with UnwritableError. */
@@ -66,14 +60,24 @@ export class UnwritableError extends Error {
   override readonly name = 'UnwritableError';
 }
 
+/** What one commit has taken so far, and what it may take. */
+type Room = { readonly group: Framed[]; bytes: number; free: number };
+
 export class Intake {
   readonly #options: IntakeOptions;
   readonly #commits: Counter;
-  readonly #puts = new Fifo<Put>();
+  readonly #puts = new Puts();
+  /** Puts up to this number are to be written now. */
+  #dueTo = 0;
   #running: Promise<void> | undefined;
+  #isWriting = false;
   #failing = false;
   #tryAgainMs = 0;
+  #trialFromMs = 0;
+  #quietFromMs = 0;
+  #hurry = false;
   #ended = false;
+  #timer: NodeJS.Timeout | undefined;
   #wake: () => void = () => undefined;
 
   constructor(options: IntakeOptions) {
@@ -91,16 +95,62 @@ export class Intake {
     return this.#running !== undefined;
   }
 
-  /** Resolves once the batch is on disk, or dropped as `when_full` says. */
+  /** Bytes that are not on disk. */
+  get bytes(): number {
+    return this.#puts.bytes;
+  }
+
+  /** Bytes that an export may take before they are on disk; never while what lies before them is being written. */
+  get readyBytes(): number {
+    return this.#isWriting ? 0 : this.#puts.waitingBytes;
+  }
+
+  /** Since when the first one waits that no export has; Infinity: there is none. */
+  get waitingSinceMs(): number {
+    return this.#puts.waiting?.sinceMs ?? Number.POSITIVE_INFINITY;
+  }
+
+  /** The bytes of the one that `take` gives. */
+  get nextBytes(): number {
+    return this.#puts.waiting?.batch.length ?? 0;
+  }
+
+  /** Hands the next one to an export. Whoever takes it says `done`. */
+  take(group: Group): Put | undefined {
+    return this.#puts.take(group);
+  }
+
+  /** The export has ended. */
+  done(put: Put, outcome: Outcome): void {
+    put.outcome = outcome;
+    if (put.told !== 'untold') {
+      if (outcome === 'delivered') put.batch.letGo();
+      else if (put.told === 'turned_away') this.#options.dropped(put.records);
+      return;
+    }
+    // Nobody has been promised anything: `end` says so.
+    if (outcome === 'kept') return;
+    // An export that was told to end may still look at it.
+    if (outcome === 'dropped') put.batch.abandoned = true;
+    this.#puts.leave(put);
+    if (!put.isWriting) forgetFrame(put);
+    put.resolve();
+  }
+
+  /** Resolves once the batch is delivered or on disk, or dropped as `when_full` says. */
   put(batch: Batch): Promise<void> {
-    if (this.#failing && this.#options.context.now() < this.#tryAgainMs && this.#isPassing()) {
+    const sinceMs = this.#options.context.now();
+    if (this.#failing && sinceMs < this.#tryAgainMs && this.#isPassing()) {
       return Promise.reject(new UnwritableError('the volume cannot be written'));
     }
     return new Promise((resolve, reject) => {
-      const sinceMs = this.#options.context.now();
-      const records = batch.count;
-      this.#puts.push({ batch, frame: undefined, records, sinceMs, resolve, reject });
-      this.#running ??= this.#run();
+      const put = this.#puts.add({ batch, sinceMs, resolve, reject });
+      if (this.#mayWait(sinceMs)) {
+        this.#arm(this.#options.settings.persist_after);
+        this.#options.onPut();
+      } else {
+        this.#writeUpTo(put.number);
+      }
     });
   }
 
@@ -109,35 +159,91 @@ export class Intake {
     this.#wake();
   }
 
+  /** From now on everything is written at once. */
+  hurry(): void {
+    this.#hurry = true;
+    this.#writeUpTo(this.#puts.last);
+  }
+
   /** Refuses what is not on disk. Returns its records. */
   async end(): Promise<number> {
     this.#ended = true;
+    clearTimeout(this.#timer);
     this.#wake();
     // A disk that does not answer must not hold up the end.
     await Promise.race([this.#running, new Promise((done) => setTimeout(done, 1000).unref())]);
     const rest = this.#puts.drain();
     for (const put of rest) {
+      // An export that was told to end may still look at it.
+      if (put.group !== undefined) put.batch.abandoned = true;
       const why = `exporter ${this.#options.context.id} stopped before it was on disk`;
       put.reject(new RefusedError(why, { retryable: true }));
     }
     return rest.reduce((sum, put) => sum + put.records, 0);
   }
 
+  #mayWait(nowMs: number): boolean {
+    const { settings, keepsUp, isIdle } = this.#options;
+    if (settings.persist_after === 0 || this.#hurry || this.#failing || !keepsUp()) return false;
+    const isQuiet = this.#puts.count === 1 && isIdle();
+    if (nowMs < (isQuiet ? this.#quietFromMs : this.#trialFromMs)) return true;
+    this.#trialFromMs = nowMs + trialMs;
+    return false;
+  }
+
+  #arm(ms: number): void {
+    if (this.#ended) return;
+    this.#timer ??= setTimeout(() => {
+      this.#timer = undefined;
+      this.#writeOld();
+    }, ms);
+  }
+
+  /** Has what waited for too long written, and what will soon have: fewer and larger commits. */
+  #writeOld(): void {
+    const { settings, context } = this.#options;
+    const first = this.#puts.first;
+    if (first === undefined) return;
+    const ageMs = context.now() - first.sinceMs;
+    if (ageMs < settings.persist_after) {
+      this.#arm(settings.persist_after - ageMs);
+      return;
+    }
+    let last = first.number;
+    for (const { number, sinceMs } of this.#puts.all()) {
+      if (context.now() - sinceMs < settings.persist_after / 2) break;
+      last = number;
+    }
+    this.#writeUpTo(last);
+  }
+
+  #writeUpTo(number: number): void {
+    this.#dueTo = Math.max(this.#dueTo, number);
+    this.#running ??= this.#run();
+  }
+
   async #run(): Promise<void> {
-    const { makeRoom } = this.#options;
+    const { makeRoom, settings } = this.#options;
     // Puts of this turn of the event loop share the commit.
     await Promise.resolve();
-    while (this.#puts.length > 0 && !this.#ended) {
+    while (this.#isDue() && !this.#ended) {
       const group = this.#admitted();
       if (group.length > 0) await this.#write(group);
-      else if (this.#puts.length > 0 && !(await makeRoom())) await this.#pause(lookAgainMs);
+      else if (this.#isDue() && !(await makeRoom())) await this.#pause(lookAgainMs);
     }
     this.#running = undefined;
+    if (this.#puts.first !== undefined) {
+      this.#arm(this.#failing ? retryAfterMs : settings.persist_after);
+    }
+  }
+
+  #isDue(): boolean {
+    return (this.#puts.first?.number ?? Number.POSITIVE_INFINITY) <= this.#dueTo;
   }
 
   /** Whether a batch that cannot be written goes another way now: never before what is on disk. */
   #isPassing(): boolean {
-    return this.#puts.length === 0 && this.#options.mayPassOn();
+    return this.#puts.waiting === undefined && this.#options.mayPassOn();
   }
 
   #pause(ms: number): Promise<void> {
@@ -152,86 +258,136 @@ export class Intake {
 
   /** The puts that fit now; those that `drop_newest` turns away are settled here. */
   #admitted(): Framed[] {
-    const { settings, segments, isIdle, dropped } = this.#options;
-    const group: Framed[] = [];
-    let bytes = 0;
-    let free = settings.size - segments.totalBytes;
-    for (let put = this.#puts.at(0); put !== undefined; put = this.#puts.at(0)) {
-      put.frame ??= frameOf(put.batch);
-      const { frame } = put;
-      const length = lengthOf(frame);
-      if (group.length > 0 && bytes + length > commitBytesMax) break;
-      // An empty queue takes any batch, however small the queue is.
-      const fits = length <= free || (group.length === 0 && isIdle() && this.#isClean());
-      if (!fits && (settings.when_full !== 'drop_newest' || isIdle())) break;
-      this.#puts.shift();
-      if (!fits) {
-        dropped(put.records);
-        put.resolve();
+    const { settings, segments } = this.#options;
+    const room: Room = { group: [], bytes: 0, free: settings.size - segments.totalBytes };
+    const due = [...this.#puts.all()].filter(({ number }) => number <= this.#dueTo);
+    for (const put of due) {
+      const length = frame(put);
+      const verdict = this.#verdict(length, room);
+      if (verdict === 'waits') break;
+      if (put.group === undefined) this.#puts.shift();
+      if (verdict === 'dropped') {
+        this.#turnAway(put);
         continue;
       }
-      group.push({ ...put, frame });
-      bytes += length;
-      free -= length;
+      room.group.push(put as Framed);
+      room.bytes += length;
+      room.free -= length;
     }
-    return group;
+    return room.group;
   }
 
-  #isClean(): boolean {
-    return this.#options.segments.totalBytes === 0;
+  #verdict(length: number, { group, bytes, free }: Room): 'fits' | 'waits' | 'dropped' {
+    const { settings, segments, isIdle } = this.#options;
+    if (group.length > 0 && bytes + length > commitBytesMax) return 'waits';
+    // An empty queue takes any batch, however small the queue is.
+    if (length <= free || (group.length === 0 && isIdle() && segments.totalBytes === 0)) {
+      return 'fits';
+    }
+    return settings.when_full !== 'drop_newest' || isIdle() ? 'waits' : 'dropped';
+  }
+
+  /** For want of room. One that is on its way to the peer is not dropped for that, but nobody waits for it any more. */
+  #turnAway(put: Put): void {
+    forgetFrame(put);
+    if (put.group === undefined) {
+      this.#options.dropped(put.records);
+    } else {
+      this.#puts.leave(put);
+      put.batch.retain();
+      put.told = 'turned_away';
+    }
+    put.resolve();
   }
 
   async #write(group: readonly Framed[]): Promise<void> {
-    const { segments, segmentBytes, context, onCommit } = this.#options;
+    const { segments, segmentBytes, context, onWritten } = this.#options;
     const parts = group.flatMap(({ frame }) => [frame.table, frame.bytes]);
-    // A write that hangs goes on reading them, whatever becomes of the put.
-    for (const { batch } of group) batch.retain();
+    this.#isWriting = true;
+    const bytes = parts.reduce((sum, part) => sum + part.length, 0);
+    this.#trialFromMs = context.now() + trialMs;
+    this.#quietFromMs = context.now() + bytes / quietBytesPerMs;
+    for (const put of group) {
+      // A write that hangs goes on reading them, whatever becomes of the put.
+      put.batch.retain();
+      put.isWriting = true;
+      if (put.group !== undefined) put.group.writing++;
+    }
+    let failure: unknown;
     try {
       await segments.append(parts, segmentBytes);
     } catch (error) {
-      for (const { batch } of group) batch.letGo();
-      await this.#failed(group, error);
+      failure = error ?? new Error('unknown');
+    }
+    this.#isWriting = false;
+    for (const put of group) {
+      put.isWriting = false;
+      if (put.group !== undefined) put.group.writing--;
+    }
+    if (failure !== undefined) {
+      await this.#failed(group, failure);
       return;
     }
     if (this.#failing) context.degraded.end(unwritable);
     this.#failing = false;
     this.#commits.add(1);
     const { segment, offset } = segments.end;
-    let at = offset - parts.reduce((sum, part) => sum + part.length, 0);
-    const committed = group.map(({ frame, batch, records, sinceMs, resolve }) => {
-      const length = lengthOf(frame);
-      const position = { segment, offset: at };
-      at += length;
-      buffers.giveWhole(frame.table);
-      const memoryBytes = batch.footprint;
-      return { batch, records, sinceMs, at: position, length, memoryBytes, resolve };
-    });
-    onCommit(committed);
+    const { frames, passed } = this.#committed(group, { segment, offset: offset - bytes });
+    onWritten(frames, passed);
+  }
+
+  /** Tells the sources of what is being exported already; the others are handed on. */
+  #committed(
+    group: readonly Framed[],
+    from: Position,
+  ): { frames: Committed[]; passed: Position | undefined } {
+    const frames: Committed[] = [];
+    let at = from;
+    let passed: Position | undefined;
+    for (const put of group) {
+      const { batch, records, sinceMs, resolve } = put;
+      const length = frameBytes(put);
+      forgetFrame(put);
+      const next = { segment: at.segment, offset: at.offset + length };
+      if (put.group === undefined) {
+        frames.push({ batch, records, sinceMs, at, length, memoryBytes: batch.footprint, resolve });
+      } else {
+        this.#puts.leave(put);
+        put.group.segment = Math.min(put.group.segment, at.segment);
+        put.group.end = next;
+        passed = next;
+        if (put.outcome === 'delivered') batch.letGo();
+        put.told = 'on_disk';
+        resolve();
+      }
+      at = next;
+    }
+    return { frames, passed };
   }
 
   async #failed(group: readonly Framed[], error: unknown): Promise<void> {
-    const { context, isIdle, makeRoom, mayPassOn } = this.#options;
+    const { context, isIdle, makeRoom, mayPassOn, onWritten } = this.#options;
     this.#failing = true;
     this.#tryAgainMs = context.now() + retryAfterMs;
     context.degraded.begin(unwritable, errorChain(error));
-    this.#puts.putBack(group);
+    for (const put of group) {
+      put.batch.letGo();
+      if (put.outcome !== undefined) forgetFrame(put);
+    }
+    this.#puts.putBack(group.filter((put) => put.group === undefined));
+    onWritten([], undefined);
     // What is delivered need not stay on a full disk.
     if (isIdle() && isFull(error) && (await makeRoom())) return;
     if (!mayPassOn()) return await this.#pause(retryAfterMs);
-    for (const put of this.#puts.drain()) {
+    for (const put of this.#puts.drainWaiting()) {
+      forgetFrame(put);
       put.reject(new UnwritableError('the volume cannot be written', { cause: error }));
     }
+    // What is being exported is tried again later.
+    this.#dueTo = 0;
   }
 }
 
 /** Whether a volume has no room left. */
 const isFull = (error: unknown): boolean =>
   ['ENOSPC', 'EDQUOT'].includes((error as NodeJS.ErrnoException).code ?? '');
-
-function frameOf(batch: Batch): Snapshot {
-  const frame = writeSnapshot(batch, headerBytes);
-  sealFrame(frame.table, frame.bytes, batch.count);
-  return frame;
-}
-
-const lengthOf = ({ table, bytes }: Snapshot): number => table.length + bytes.length;

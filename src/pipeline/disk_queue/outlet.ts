@@ -7,8 +7,10 @@ import type { QueueSettings } from '../queue.ts';
 import type { Sender } from '../sender.ts';
 import type { FrameReader } from './frame_reader.ts';
 import type { Frontier } from './frontier.ts';
-import { type Group, readGroup } from './group.ts';
-import type { Committed } from './intake.ts';
+import { type Group, readGroup, takeGroup } from './group.ts';
+import type { Intake } from './intake.ts';
+import type { Committed, Outcome } from './puts.ts';
+import type { Position } from './state.ts';
 
 const retryAfterMs = 500;
 
@@ -22,6 +24,8 @@ export type OutletOptions = {
   readonly dropped: (records: number) => void;
   /** There may be room again. */
   readonly onRoom: () => void;
+  /** What comes next that is not on disk. */
+  readonly intake: () => Intake;
 };
 
 export class Outlet {
@@ -29,6 +33,8 @@ export class Outlet {
   readonly #stop = new AbortController();
   #groups: Group[] = [];
   #reading = false;
+  /** Something may have come since it looked last. */
+  #isAsked = false;
   /** While the oldest file is being given up nothing new goes out. */
   #withdrawing = false;
   /** From now on small batches do not wait for company. */
@@ -36,6 +42,8 @@ export class Outlet {
   /** Since when the first unread frame waits; Infinity: there is none. */
   #unreadSinceMs = Number.POSITIVE_INFINITY;
   #readFails = false;
+  /** When the last export ended, or the first one began. */
+  #movedMs = 0;
   #timer: NodeJS.Timeout | undefined;
   #wake: (() => void)[] = [];
 
@@ -44,9 +52,21 @@ export class Outlet {
     if (options.reader.unreadBytes > 0) this.#unreadSinceMs = options.context.now();
   }
 
-  /** Whether everything on disk is delivered. */
+  /** Whether there is nothing to do. */
   get isIdle(): boolean {
     return !this.isBusy && this.#groups.length === 0 && this.#options.reader.unreadBytes === 0;
+  }
+
+  /** Whether everything on disk is delivered. */
+  get isDiskIdle(): boolean {
+    const isOnDisk = ({ end, writing }: Group): boolean => end !== undefined || writing > 0;
+    const { reader } = this.#options;
+    return !this.#reading && reader.unreadBytes === 0 && !this.#groups.some(isOnDisk);
+  }
+
+  /** Whether no export has been under way for `ms` without any having ended. */
+  movesWithin(ms: number): boolean {
+    return this.#running() === 0 || this.#options.context.now() - this.#movedMs < ms;
   }
 
   /** Whether it reads or exports. */
@@ -62,16 +82,21 @@ export class Outlet {
     return this.#groups[0]?.sinceMs ?? this.#unreadSinceMs;
   }
 
-  /** Takes over what is on disk now. */
-  committed(frames: readonly Committed[]): void {
-    const { reader, sender, context } = this.#options;
-    reader.committed(frames, sender.failing);
-    this.#unreadSinceMs = Math.min(this.#unreadSinceMs, frames[0]?.sinceMs ?? context.now());
+  /** Takes over what is on disk now. What lies before `passed` is being exported already. */
+  written(frames: readonly Committed[], passed: Position | undefined): void {
+    const { reader, sender } = this.#options;
+    if (passed !== undefined) reader.position = passed;
+    if (frames[0] !== undefined) {
+      reader.committed(frames, sender.failing);
+      this.#unreadSinceMs = Math.min(this.#unreadSinceMs, frames[0].sinceMs);
+    }
+    this.#advance();
     this.schedule();
   }
 
   /** Starts as many exports as may run. */
   schedule(): void {
+    this.#isAsked = true;
     void this.#deliver();
   }
 
@@ -110,7 +135,7 @@ export class Outlet {
 
   resume(): void {
     const { frontier, reader } = this.#options;
-    if (this.#groups.length === 0) frontier.position = reader.position;
+    if (this.#groups.every(({ end }) => end === undefined)) frontier.position = reader.position;
     this.#withdrawing = false;
     this.schedule();
   }
@@ -119,10 +144,12 @@ export class Outlet {
     if (this.#reading || this.#withdrawing) return;
     const { settings, context } = this.#options;
     this.#reading = true;
+    this.#isAsked = false;
     try {
       while (this.#running() < settings.concurrency && !this.isStopped) {
         const group = await this.#nextGroup();
         if (group === undefined) break;
+        if (this.#running() === 0) this.#movedMs = context.now();
         this.#groups.push(group);
         void this.#export(group);
       }
@@ -137,6 +164,7 @@ export class Outlet {
     } finally {
       this.#reading = false;
     }
+    if (this.#isAsked) this.schedule();
   }
 
   #later(ms: number): void {
@@ -154,8 +182,11 @@ export class Outlet {
   async #nextGroup(): Promise<Group | undefined> {
     const { reader, frontier, settings, context } = this.#options;
     const { min_size, flush_timeout } = settings.batch;
-    const waiting = reader.unreadBytes;
-    const waitedMs = context.now() - this.#unreadSinceMs;
+    const intake = this.#options.intake();
+    const unread = reader.unreadBytes;
+    const waiting = unread + intake.readyBytes;
+    const sinceMs = unread > 0 ? this.#unreadSinceMs : intake.waitingSinceMs;
+    const waitedMs = context.now() - sinceMs;
     if (waiting === 0) return undefined;
     // While nothing is under way nothing is gained by waiting for company.
     const gathers = this.#running() > 0 && !this.hurry;
@@ -163,6 +194,7 @@ export class Outlet {
       this.#later(Math.max(1, flush_timeout - waitedMs));
       return undefined;
     }
+    if (unread === 0) return takeGroup(intake, settings.batch, context.now());
     const group = await readGroup(reader, settings.batch, context.now());
     // What was read before a failure goes out first; the same place is read again afterwards.
     if (group.failed) this.#later(retryAfterMs);
@@ -174,37 +206,43 @@ export class Outlet {
   }
 
   async #export(group: Group): Promise<void> {
-    const { sender, dropped, onRoom } = this.#options;
+    const { sender, dropped, onRoom, context } = this.#options;
     const { signal } = this.#stop;
     const stop = (): void => group.abort.abort(signal.reason);
     signal.addEventListener('abort', stop, { once: true });
     if (signal.aborted) stop();
+    let outcome: Outcome = 'delivered';
     const { whole, made } = grouped(group.frames.map(({ batch }) => batch));
-    let settled = false;
     try {
       for (const batch of whole) await sender.send(batch, group.abort.signal);
       for (const batch of made) batch.release();
-      settled = true;
-      group.state = 'done';
     } catch {
       // The sender gives up only when it is told to: the process stops, or the oldest file is dropped.
-      group.state = signal.aborted ? 'kept' : 'done';
-      if (group.state === 'done') dropped(group.records);
+      outcome = signal.aborted ? 'kept' : 'dropped';
+      if (outcome === 'dropped') dropped(group.records);
     }
+    group.state = outcome === 'kept' ? 'kept' : 'done';
     signal.removeEventListener('abort', stop);
-    for (const { done } of group.frames.splice(0)) done(settled);
+    this.#movedMs = context.now();
+    for (const { done } of group.frames.splice(0)) done(outcome);
     this.#advance();
     for (const wake of this.#wake.splice(0)) wake();
     onRoom();
     this.schedule();
   }
 
-  /** Moves the frontier over the groups that are delivered, in order. */
+  /** Moves the frontier over the groups that are delivered, in order. Where one that is being written ends is not known yet. */
   #advance(): void {
     const { frontier, onRoom } = this.#options;
     let moved = false;
-    while (this.#groups[0]?.state === 'done') {
-      frontier.position = (this.#groups.shift() as Group).end;
+    for (
+      let group = this.#groups[0];
+      group?.state === 'done' && group.writing === 0;
+      group = this.#groups[0]
+    ) {
+      this.#groups.shift();
+      if (group.end === undefined) continue;
+      frontier.position = group.end;
       moved = true;
     }
     if (moved) frontier.moved(onRoom);

@@ -17,6 +17,8 @@ export function queueIn(folder: string, send: (batch: Batch) => Promise<void>): 
     queue: {
       size: '2MiB',
       concurrency: 3,
+      // Some are delivered before they are written, some while they are, some after.
+      persist_after: '2ms',
       batch: { min_size: 0, flush_timeout: '1ms', max_size: '32KiB' },
     },
     retry_on_failure: { initial_interval: '3ms', max_interval: '5ms' },
