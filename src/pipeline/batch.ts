@@ -110,7 +110,7 @@ export class Batch extends Fields {
     const undecoded = this.#undecoded;
     this.#undecoded = undefined;
     if (this.#origin !== undefined) this.borrow(this.#origin);
-    else undecoded?.fill(this, undecoded.sourceLength);
+    else undecoded?.fill(this, undecoded);
     this.#origin = undefined;
   }
 

@@ -4,13 +4,13 @@ import { type Column, type Dictionary, HELD } from './column.ts';
 import { giveColumn, takeColumn } from './column_pool.ts';
 import type { AnyValue } from './record.ts';
 
-/**
- * Rows that nobody has looked into: rowStart..rowEnd of a row is its record as it came, and says all that its columns
- * will. What one of these fills in, any other of the same source can.
- */
+/** Rows that nobody has looked into. What one of these fills in, any other of the same source can. */
 export type Undecoded<Rows> = {
   /** Adds columns and record fields, once. What it spells stands behind `sourceLength`, within the batch's length. */
-  fill(rows: Rows, sourceLength: number): void;
+  fill(rows: Rows, undecoded: Undecoded<Rows>): void;
+  /** By row, the bytes of its record as it came: they say all that its fields will. */
+  readonly starts: Int32Array;
+  readonly ends: Int32Array;
   /** How many of the batch's bytes came in. */
   readonly sourceLength: number;
   /** How many columns there will be, roughly. */

@@ -48,7 +48,8 @@ export function mergeBatches(batches: readonly Batch[]): Batch {
   }
   mergeAttributes(merged, batches);
   // The bytes of binary messages are never text as a whole, but their text cells mostly are.
-  if (merged.source !== 'line' && batches.every((batch) => batch.isUtf8)) merged.claimUtf8();
+  const isBinary = merged.source !== 'line' || merged.undecoded !== undefined;
+  if (isBinary && batches.every((batch) => batch.isUtf8)) merged.claimUtf8();
   return merged;
 }
 
@@ -57,15 +58,25 @@ function stayUndecoded(merged: Batch, batches: readonly Batch[]): boolean {
   const [first] = batches;
   if (first?.undecoded === undefined) return false;
   if (batches.some(({ undecoded }) => undecoded === undefined)) return false;
+  const { fill, starts: firstStarts } = first.undecoded;
+  // Where rows are lines, their records are more than that.
+  const apart = firstStarts !== first.rowStart;
+  const starts = apart ? new Int32Array(merged.capacity) : merged.rowStart;
+  const ends = apart ? new Int32Array(merged.capacity) : merged.rowEnd;
   let base = 0;
   let columns = 0;
   for (const batch of batches) {
-    const { sourceLength: length, columns: own } = batch.undecoded!;
-    copyRows(merged, batch, { base, length });
-    base += length;
-    columns = Math.max(columns, own);
+    const own = batch.undecoded!;
+    for (let i = 0; i < batch.count; i++) {
+      const row = batch.selection[i]!;
+      starts[merged.rows + i] = own.starts[row]! + base;
+      ends[merged.rows + i] = own.ends[row]! + base;
+    }
+    copyRows(merged, batch, { base, length: own.sourceLength });
+    base += own.sourceLength;
+    columns = Math.max(columns, own.columns);
   }
-  merged.leaveUndecoded({ fill: first.undecoded.fill, sourceLength: base, columns });
+  merged.leaveUndecoded({ fill, starts, ends, sourceLength: base, columns });
   return true;
 }
 

@@ -3,38 +3,27 @@ import { describe, expect, test } from 'vitest';
 import { OtlpDecoder } from '../../src/encoding/otlp/decode.ts';
 import { OtlpEncoder } from '../../src/encoding/otlp/encode.ts';
 import type { Batch } from '../../src/pipeline/batch.ts';
-import { grouped, mergeBatches } from '../../src/pipeline/merge.ts';
+import { grouped } from '../../src/pipeline/merge.ts';
 import { readSnapshot, writeSnapshot } from '../../src/pipeline/snapshot.ts';
 import { recordsOf } from '../support/batches.ts';
 import { seenRecords } from '../support/otlp.ts';
-
-const varint = (value: number): number[] =>
-  value < 128 ? [value] : [(value & 127) | 128, ...varint(value >>> 7)];
-const fixed64 = (field: number, value: bigint): number[] => {
-  const bytes = Buffer.alloc(8);
-  bytes.writeBigUInt64LE(value);
-  return [field * 8 + 1, ...bytes];
-};
-const part = (field: number, ...content: number[]): number[] => [
-  ...varint(field * 8 + 2),
-  ...varint(content.length),
-  ...content,
-];
-const utf8 = (text: string): number[] => [...Buffer.from(text)];
-const pair = (key: number[], ...value: number[]): number[] =>
-  part(6, ...part(1, ...key), ...part(2, ...value));
-const text = (key: string, value: string): number[] => pair(utf8(key), ...part(1, ...utf8(value)));
-const list = (...names: string[]): number[] =>
-  part(5, ...names.flatMap((name) => part(1, ...part(1, ...utf8(name)))));
-const request = (records: number[][], scope: number[] = [], resource = part(1)): Buffer =>
-  Buffer.from(part(1, ...resource, ...part(2, ...scope, ...records.flatMap((r) => part(2, ...r)))));
-
-const time = fixed64(1, 1_700_000_000_000_000_001n);
-const observed = fixed64(11, 77n);
-const warning = [0x10, 13, ...part(3, ...utf8('WARN'))];
-const traceId = part(9, ...Buffer.alloc(16, 0xa7));
-const spanId = part(10, ...Buffer.alloc(8, 1));
-const low = 'abc';
+import {
+  fixed64,
+  line,
+  list,
+  low,
+  observed,
+  pair,
+  part,
+  request,
+  spanId,
+  text,
+  time,
+  traceId,
+  utf8,
+  varint,
+  warning,
+} from '../support/otlp_bytes.ts';
 
 const usual: Record<string, number[]> = {
   nothing: [],
@@ -59,8 +48,17 @@ const usual: Record<string, number[]> = {
   'attributes on both sides': [...text('a', low), ...time, ...text('b', low)],
 };
 
+const lines: Record<string, number[]> = {
+  'a line': line('GET /'),
+  'an empty line': line(''),
+  'a line in other letters, with all the rest': [
+    ...line('ünï\u{1f600}'.repeat(90)),
+    ...(usual['everything that is passed on'] as number[]),
+  ],
+};
+
 const unusual: Record<string, number[]> = {
-  'a text body, which is a line': part(5, ...part(1, ...utf8('line'))),
+  'a line, where others have none': line('x'),
   'another body': part(5, 0x18, 1),
   'no time but that of another observer': observed,
   'a time of zero': fixed64(1, 0n),
@@ -133,10 +131,11 @@ function decodedAtOnce(decoder: OtlpDecoder, message: Buffer, observedMs = 5) {
 }
 
 describe('otlp leaves alone what says all that would be said of it:', () => {
-  for (const [name, record] of Object.entries(usual)) {
+  for (const [name, record] of Object.entries({ ...usual, ...lines })) {
     test(name, () => {
       const decoder = new OtlpDecoder('auto');
-      const message = request([record, [...text('z', low)], record]);
+      const other = [...text('z', low), ...(name in lines ? line('z') : [])];
+      const message = request([record, other, record]);
       for (let round = 0; round < 2; round++) {
         const { batches, readings } = decoder.decode([{ message }], 5);
         expect(readings).toEqual([{ records: 3, rejected: 0 }]);
@@ -162,6 +161,19 @@ describe('otlp decodes at once a request with', () => {
       const { batches, readings } = decoder.decode([{ message: request([[], time, record]) }], 5);
       expect(batches.some(({ undecoded }) => undecoded !== undefined)).toBe(false);
       expect(readings).toEqual([{ records: 3, rejected: name in malformed ? 1 : 0 }]);
+    });
+  }
+
+  for (const [name, record] of Object.entries({
+    'a line that is no text': part(5, ...part(1, 0xc3)),
+    'two lines': [...line('a'), ...line('b')],
+    'a body with two values': part(5, ...part(1, 65), 0x18, 1),
+    'a record without a line among lines': time,
+  })) {
+    test(name, () => {
+      const message = request([line('first'), record]);
+      const { batches } = new OtlpDecoder('auto').decode([{ message }], 5);
+      expect(batches.some(({ undecoded }) => undecoded !== undefined)).toBe(false);
     });
   }
 
@@ -227,8 +239,12 @@ const usualRecord = fc.oneof(
     .tuple(fc.subarray([time, warning, traceId, spanId]), attributes(usualKey, usualValue))
     .map(([first, pairs]) => [...first.flat(), ...pairs]),
 );
+const usualLine = fc
+  .tuple(fc.constantFrom(...Object.values(lines)), usualRecord, fc.boolean())
+  .map(([first, record, alone]) => (alone ? first : [...line('alone'), ...record]));
 const anyRecord = fc.oneof(
   { weight: 4, arbitrary: usualRecord },
+  { weight: 1, arbitrary: usualLine },
   { weight: 1, arbitrary: fc.constantFrom(...Object.values(unusual), ...Object.values(malformed)) },
   { weight: 1, arbitrary: attributes(anyKey, anyValue) },
   { weight: 1, arbitrary: bytes },
@@ -242,6 +258,7 @@ const messageOf = (record: fc.Arbitrary<number[]>) =>
     .map(([first, second, facts]) => Buffer.concat([request(first), request(second, [], facts)]));
 const message = fc.oneof(
   { weight: 3, arbitrary: messageOf(usualRecord) },
+  { weight: 2, arbitrary: messageOf(usualLine) },
   { weight: 1, arbitrary: messageOf(anyRecord) },
 );
 
@@ -284,91 +301,4 @@ test('otlp passes records on as it would have decoded and encoded them, put toge
   // Most are left alone, and enough are not.
   expect(left).toBeGreaterThan(100);
   expect(left).toBeLessThan(500);
-});
-
-describe('an undecoded batch', () => {
-  const decoder = new OtlpDecoder('auto');
-  const batchOf = (name: string): Batch => {
-    const record = [...time, ...text('name', name), ...traceId, ...spanId];
-    return decoder.decode([{ message: request([record, record, record]) }], 5).batches[0] as Batch;
-  };
-
-  test('is decoded for all of its forks when one of them asks, and each writes its own', () => {
-    const batch = batchOf('a');
-    const [left, right] = [batch.fork(), batch.fork()];
-    const later = left.fork();
-    left.ownColumn('name').setInt(0, 7);
-    left.time = undefined;
-    later.keep((row) => row === 0);
-    for (const fork of [right, later]) {
-      expect(fork.undecoded).toBeDefined();
-      expect(fork.record(0)).toMatchObject({
-        time: 1_700_000_000_000_000_001n,
-        attributes: { name: 'a' },
-        traceId: 'a7'.repeat(16),
-      });
-    }
-    expect(left.record(0)).toMatchObject({ time: undefined, attributes: { name: 7 } });
-  });
-
-  test('is not decoded by being put together with others, counted or released', () => {
-    const parts = [batchOf('a'), batchOf('b')].map((batch) => batch.fork());
-    const merged = mergeBatches(parts);
-    expect([merged.count, merged.footprint > 0, merged.isUtf8]).toEqual([6, true, true]);
-    expect([...parts, merged].every(({ undecoded }) => undecoded !== undefined)).toBe(true);
-    const { bytes } = encoder.encode(merged);
-    for (const part of parts) part.release();
-    expect(seenRecords(bytes).map(({ attributes }) => attributes['name'])).toEqual([
-      'a',
-      'a',
-      'a',
-      'b',
-      'b',
-      'b',
-    ]);
-    // It has bytes of its own.
-    expect(recordsOf(merged).map(({ attributes, spanId }) => [attributes['name'], spanId])).toEqual(
-      ['a', 'a', 'a', 'b', 'b', 'b'].map((name) => [name, '01'.repeat(8)]),
-    );
-  });
-
-  test('is decoded when more is to be said of its records', () => {
-    const names = (batch: Batch): string[] =>
-      seenRecords(encoder.encode(batch).bytes).map(({ attributes }) =>
-        Object.keys(attributes).join(),
-      );
-    const batch = batchOf('a');
-    batch.attributes = { peer: 'x' };
-    expect(names(batch)).toEqual(['name,peer', 'name,peer', 'name,peer']);
-    const other = batchOf('b');
-    other.attributes = { peer: 'y' };
-    expect(names(mergeBatches([batchOf('a'), other])).at(-1)).toBe('name,peer');
-    const kvlist = new OtlpEncoder({
-      body: 'fields',
-      attributes: 'none',
-      bytesMax: 1e7,
-      version: '',
-    });
-    const [record] = seenRecords(kvlist.encode(batchOf('c')).bytes);
-    expect([record?.body, record?.attributes]).toEqual([{ name: 'c' }, {}]);
-  });
-
-  test('is sent in requests that are not too large', () => {
-    const small = new OtlpEncoder({ body: 'none', attributes: 'all', bytesMax: 150, version: '' });
-    const batch = mergeBatches([batchOf('a'), batchOf('b')]);
-    const names: unknown[] = [];
-    for (let from = 0; from < batch.count; ) {
-      const { bytes, next, records } = small.encode(batch, from);
-      expect(bytes.length).toBeLessThanOrEqual(150);
-      expect(records).toBe(next - from);
-      names.push(seenRecords(bytes).map(({ attributes }) => attributes['name']));
-      from = next;
-    }
-    expect(batch.undecoded).toBeDefined();
-    expect(names).toEqual([
-      ['a', 'a'],
-      ['a', 'b'],
-      ['b', 'b'],
-    ]);
-  });
 });

@@ -2,6 +2,7 @@
 
 import { fieldOf, fieldOfKey } from '../../access_log/fields.ts';
 import { Batch } from '../../pipeline/batch.ts';
+import type { Undecoded } from '../../pipeline/batch_fields.ts';
 import { buffers, slackBytes } from '../../pipeline/buffers.ts';
 import type { Attributes } from '../../pipeline/record.ts';
 import { AttributeCells } from './attribute_cells.ts';
@@ -65,8 +66,10 @@ export class OtlpDecoder {
     const batch = new Batch(bytes, ends.at(-1) ?? 0, records);
     batch.observedMs = observedMs;
     const rows = new Rows(batch, batch.length);
-    const taken = this.#leave(rows, ends) ?? this.#read(rows, ends);
+    const left = this.#leave(rows, ends);
+    const taken = left ?? this.#read(rows, ends);
     const batches = rows.finish();
+    if (left !== undefined) this.#leaveColumns(rows);
     return {
       batches,
       readings: counts.map((count, i) => {
@@ -96,20 +99,23 @@ export class OtlpDecoder {
       }
       taken.push(batch.rows - before);
     }
-    const { columns, idTextBytes } = passable;
-    batch.claimUtf8();
-    batch.leaveUndecoded({ fill: this.#fill, sourceLength: batch.length, columns });
-    batch.length += idTextBytes;
     return taken;
   }
 
-  /** Fills in what `#leave` left. */
-  readonly #fill = (batch: Batch, sourceLength: number): void => {
+  #leaveColumns({ batch, starts, ends }: Rows): void {
+    const { columns, idTextBytes } = this.#passable;
+    const sourceLength = batch.length;
+    batch.claimUtf8();
+    batch.leaveUndecoded({ fill: this.#fill, starts, ends, sourceLength, columns });
+    batch.length += idTextBytes;
+  }
+
+  readonly #fill = (batch: Batch, { sourceLength, starts, ends }: Undecoded<Batch>): void => {
     const rows = new Rows(batch, sourceLength);
     // Several batches put together may have more columns than one.
     this.#plain.begin(batch, Number.POSITIVE_INFINITY);
     for (let row = 0; row < batch.rows; row++) {
-      rows.fill(this.#plain, row, batch.rowStart[row]!, batch.rowEnd[row]!);
+      rows.fill(this.#plain, row, starts[row]!, ends[row]!);
     }
     this.#plain.end();
   };

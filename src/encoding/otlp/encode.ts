@@ -1,6 +1,7 @@
 // A batch as OTLP: ExportLogsServiceRequest in protobuf, written from the cells straight into bytes.
 
 import type { Batch } from '../../pipeline/batch.ts';
+import type { Undecoded } from '../../pipeline/batch_fields.ts';
 import { ABSENT, BYTES, type Column, INT, TEXT } from '../../pipeline/column.ts';
 import { type Attributes, severityText } from '../../pipeline/record.ts';
 import { toWords, words } from '../../pipeline/time.ts';
@@ -84,14 +85,14 @@ export class OtlpEncoder {
   /** A request of the selected rows from the `from`th on, in the order of `rowsByResource`, until it is full. */
   encode(batch: Batch, from = 0): OtlpRequest {
     const rows = rowsByResource(batch);
-    const passes = this.#passes(batch);
+    const passed = this.#passed(batch);
     const view = viewOf(batch.bytes);
-    const size = passes
+    const size = passed
       ? batch.length + batch.count * passedBytes
       : 2 * batch.length + batch.count * 64;
     const out = new ProtobufWriter(Math.min(this.#options.bytesMax, size + 4096));
     out.at = headroomBytes;
-    if (!passes) {
+    if (passed === undefined) {
       this.#attributes?.prepare(batch, rows, from);
       this.#body?.prepare(batch, rows, from);
     }
@@ -107,7 +108,7 @@ export class OtlpEncoder {
         if (group !== undefined) closeGroup(out, group);
         group = this.#openGroup(out, batch.resources[resource], resource);
       }
-      if (passes) this.#passOn(out, batch, row);
+      if (passed !== undefined) this.#passOn(out, batch, passed, row);
       else this.#record(out, batch, view, row);
       if (out.at - headroomBytes > this.#options.bytesMax && next > from) {
         // What was closed for the next group stays as it is: closing moves nothing.
@@ -138,21 +139,20 @@ export class OtlpEncoder {
     return { resource, logs, scope };
   }
 
-  /** Whether records that nobody has looked into say what is wanted of them. */
-  #passes(batch: Batch): boolean {
-    return (
-      batch.undecoded !== undefined &&
-      batch.source === 'otlp' &&
+  /** The records of a batch that nobody has looked into, if they say what is wanted of them. */
+  #passed(batch: Batch): Undecoded<Batch> | undefined {
+    const isWanted =
       this.#options.attributes === 'all' &&
-      this.#body === undefined &&
-      Object.keys(batch.attributes).length === 0
-    );
+      // A line is the body whatever else is wanted.
+      (this.#body === undefined || batch.source === 'line') &&
+      Object.keys(batch.attributes).length === 0;
+    return isWanted ? batch.undecoded : undefined;
   }
 
   /** The record as it came, with our observed time. */
-  #passOn(out: ProtobufWriter, batch: Batch, row: number): void {
-    const start = batch.rowStart[row]!;
-    const end = batch.rowEnd[row]!;
+  #passOn(out: ProtobufWriter, batch: Batch, undecoded: Undecoded<Batch>, row: number): void {
+    const start = undecoded.starts[row]!;
+    const end = undecoded.ends[row]!;
     out.byte(LOG_RECORD);
     out.varint(end - start + 9);
     out.reserve(end - start);

@@ -15,14 +15,15 @@ import {
 } from './attribute_cells.ts';
 import { type AttributeKeys, follow, type Slot } from './attribute_keys.ts';
 import { codeBytes } from './cell.ts';
-import { ProtobufReader } from './reader.ts';
-import type { Rows } from './rows.ts';
+import { LENGTH_DELIMITED, ProtobufReader } from './reader.ts';
+import type { Rows, Span } from './rows.ts';
 import { Scope } from './scope.ts';
 import { viewOf } from './writer.ts';
 
 const TIME = 0x09;
 const SEVERITY_NUMBER = 0x10;
 const SEVERITY_TEXT = 0x1a;
+const BODY = 0x2a;
 const ATTRIBUTE = 0x32;
 const TRACE_ID = 0x4a;
 const SPAN_ID = 0x52;
@@ -34,6 +35,7 @@ export class Passable {
   readonly #isFlags = new SpanMemo(isFlagsAsWritten, 1024);
   #bytes: Buffer = Buffer.alloc(0);
   #view: DataView = viewOf(this.#bytes);
+  readonly #body = new ProtobufReader(this.#bytes);
   #last: Slot;
   /** Counts records, so that each key knows the last one that had it. */
   #record = 1;
@@ -41,6 +43,8 @@ export class Passable {
   #first = 1;
   /** Some text of the record is not ASCII. */
   #high = false;
+  /** The text body of the record. */
+  readonly #line: Span = { start: -1, stop: -1 };
   /** How many keys the batch has. */
   columns = 0;
   /** The ids of the batch's records, as hex text. */
@@ -75,8 +79,7 @@ export class Passable {
     while (reader.next()) {
       if (reader.field !== 2) continue;
       const end = this.#endOf(reader.start, reader.stop);
-      if (end < 0) return false;
-      rows.undecoded(reader.start, end);
+      if (end < 0 || !rows.leave(reader.start, end, this.#line)) return false;
     }
     return this.columns <= columnsMax;
   }
@@ -88,6 +91,7 @@ export class Passable {
     this.#record++;
     this.#last = this.#keys.root;
     this.#high = false;
+    this.#line.start = -1;
     let hasTime = false;
     let hasTraceId = false;
     let hasSpanId = false;
@@ -106,6 +110,9 @@ export class Passable {
         if (hasSeverity) return -1;
         hasSeverity = true;
         at = this.#severityEnd(at + 1, stop);
+        if (at < 0) return -1;
+      } else if (tag === BODY) {
+        at = this.#bodyEnd(at, stop);
         if (at < 0) return -1;
       } else if (tag === TRACE_ID) {
         if (hasTraceId || at + 18 > stop || bytes[at + 1] !== 16) return -1;
@@ -260,9 +267,29 @@ export class Passable {
     return end;
   }
 
-  /** Whether the text of all attributes is valid UTF-8. */
+  /** The end of the body that begins at `at`, if it is text; -1: it is none. */
+  #bodyEnd(at: number, stop: number): number {
+    const reader = this.#body;
+    if (this.#line.start >= 0) return -1;
+    reader.bytes = this.#bytes;
+    reader.bad = false;
+    reader.enter(at, stop);
+    if (!reader.next()) return -1;
+    const end = reader.stop;
+    reader.enter(reader.start, end);
+    if (!reader.next() || reader.at !== end || reader.field !== 1) return -1;
+    if (reader.wireType !== LENGTH_DELIMITED) return -1;
+    this.#line.start = reader.start;
+    this.#line.stop = end;
+    this.#look(reader.start, end);
+    return end;
+  }
+
+  /** Whether the line and the text of all attributes is valid UTF-8. */
   #isText(start: number, stop: number): boolean {
     const bytes = this.#bytes;
+    const { start: from, stop: to } = this.#line;
+    if (from >= 0 && !isUtf8(bytes.subarray(from, to))) return false;
     const record = new ProtobufReader(bytes, start, stop);
     const pair = new ProtobufReader(bytes);
     const value = new ProtobufReader(bytes);

@@ -12,9 +12,15 @@ import { columnOf } from './scope.ts';
 export const idBytes = 48;
 const resourcesMax = 65_535;
 
+/** Bytes start..stop; from -1 on there are none. */
+export type Span = { start: number; stop: number };
+
 /** The rows of one request. */
 export class Rows {
   readonly batch: Batch;
+  /** By row, the bytes of its record. */
+  starts: Int32Array;
+  ends: Int32Array;
   readonly #reader: ProtobufReader;
   readonly #indexes = new Map<Attributes, number>();
   readonly #resources: Attributes[] = [];
@@ -28,6 +34,8 @@ export class Rows {
   /** `sourceLength`: the end of the messages in the batch's bytes. */
   constructor(batch: Batch, sourceLength: number) {
     this.batch = batch;
+    this.starts = batch.rowStart;
+    this.ends = batch.rowEnd;
     this.#idsAt = sourceLength;
     this.#reader = new ProtobufReader(batch.bytes);
     this.#isLine = new Uint8Array(batch.capacity);
@@ -60,12 +68,31 @@ export class Rows {
       this.#undo(row);
       return false;
     }
-    this.undecoded(batch.rowStart[row]!, batch.rowEnd[row]!);
+    this.#add(batch.rowStart[row]!, batch.rowEnd[row]!);
     return true;
   }
 
-  /** A row whose columns come later. */
-  undecoded(start: number, stop: number): void {
+  /** The LogRecord in bytes start..stop, undecoded. False: others have a line and this one has none, or the reverse. */
+  leave(start: number, stop: number, line: Span): boolean {
+    const { batch } = this;
+    const isLine = line.start >= 0;
+    if (batch.rows > 0 && isLine !== this.#lines > 0) return false;
+    if (!isLine) {
+      this.#add(start, stop);
+      return true;
+    }
+    if (this.starts === batch.rowStart) {
+      this.starts = new Int32Array(batch.capacity);
+      this.ends = new Int32Array(batch.capacity);
+    }
+    this.#lines++;
+    this.starts[batch.rows] = start;
+    this.ends[batch.rows] = stop;
+    this.#add(line.start, line.stop);
+    return true;
+  }
+
+  #add(start: number, stop: number): void {
     const row = this.batch.addRow(start, stop);
     if (this.#resourceOf !== undefined) this.#resourceOf[row] = this.#resource;
   }
@@ -74,6 +101,7 @@ export class Rows {
   clear(): void {
     this.batch.rows = 0;
     this.batch.count = 0;
+    this.#lines = 0;
     this.#indexes.clear();
     this.#resources.length = 0;
     this.#resourceOf = undefined;
