@@ -166,6 +166,7 @@ function exporterNode(instance: Instance, around: Surroundings): ExporterNode {
     path: deadLetterFile,
     exporter: instance.id,
     bytesMax: 1024 ** 3,
+    degraded: context.degraded,
   });
   const sender = new Sender({
     exporter,

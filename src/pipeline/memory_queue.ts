@@ -103,6 +103,7 @@ export class MemoryQueue implements Queue {
     deadline.removeEventListener('abort', giveUp);
     clearTimeout(this.#timer);
     this.#unpublish();
+    this.#context.degraded.leave();
     const rest = [...this.#active, ...this.#items.drain(), ...this.#outside.drain()];
     this.#active.clear();
     for (const item of rest) this.#abandon(item, 'stopped');

@@ -74,11 +74,12 @@ export class Sender {
     );
   }
 
-  /** Shows the gauges. Returns their removal. */
+  /** Shows the gauges. Returns their removal, which is the end of it. */
   publish(): () => void {
     const { metrics, id } = this.#options.context;
     const labels = { exporter: id };
     const removals = [
+      () => this.#options.deadLetter.close(),
       metrics.gauge(
         'meshlog_exporter_circuit_open',
         '1 while the peer is away and only probes go out.',

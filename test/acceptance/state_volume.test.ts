@@ -12,6 +12,7 @@ import {
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { meshlog } from '../cli/command.ts';
+import { httpSink } from '../support/otlp.ts';
 import { eventually } from '../support/sockets.ts';
 import { amongOwnMounts, asNobody, ext4Image, skipped, within } from '../support/volumes.ts';
 import { DaemonProcess, newFolder, removeFolder } from './daemon.ts';
@@ -34,13 +35,17 @@ afterEach(async () => {
 
 /** Lines of a file through a disk queue into another file. The control socket is where it can always be made. */
 async function start(wrapper: readonly string[], path = 'out/out.log'): Promise<void> {
+  await startWith(wrapper, `file: { path: ${path}, queue: { type: disk, size: 100MiB } }`);
+}
+
+async function startWith(wrapper: readonly string[], exporter: string): Promise<void> {
   if (!existsSync(join(folder, 'in.log'))) writeFileSync(join(folder, 'in.log'), 'line 0\n');
   daemon = await DaemonProcess.started(
     folder,
     `receivers: { file: { include: [in.log], start_at: beginning, poll_interval: 20ms } }
-exporters: { file: { path: ${path}, queue: { type: disk, size: 100MiB } } }
+exporters: { ${exporter} }
 service:
-  pipelines: { logs: { receivers: [file], exporters: [file] } }
+  pipelines: { logs: { receivers: [file], exporters: [${exporter.split(':')[0]}] } }
   state_directory: state
   control_socket: out/control.sock
   admin: { endpoint: 127.0.0.1:0 }
@@ -250,6 +255,33 @@ test.skipIf(skipped.mounts !== '')(
     await eventually(() => written('out/second.log').length >= 100);
     expect(written('out/second.log')).toEqual(countTo(200).slice(100));
     expect(await daemon.stop()).toBe(0);
+  },
+  60_000,
+);
+
+test.skipIf(skipped.mounts !== '')(
+  `a dead letter that a read-only state volume does not take is counted and named, until it can be written${skipped.mounts}`,
+  async () => {
+    const state = join(folder, 'state');
+    const sink = await httpSink();
+    sink.answers = [{ status: 400 }];
+    const endpoint = `http://127.0.0.1:${sink.port}`;
+    await startWith(
+      amongOwnMounts(`mount -t tmpfs -o size=8m none '${state}'`),
+      `otlp: { endpoint: '${endpoint}', protocol: http/protobuf }`,
+    );
+    const kept = (): boolean => existsSync(seenIn('state/dead_letter/otlp.jsonl'));
+    await eventually(kept);
+    within(daemon.pid, `mount -t tmpfs -o ro none '${state}/dead_letter'`);
+    append(1, 100);
+    await expectDegraded(/exporter otlp: .*cannot write the dead letter file.*EROFS/);
+    await untilMetric('meshlog_dropped_records_total', (count) => count === 99);
+    within(daemon.pid, `umount '${state}/dead_letter'; rm '${state}/dead_letter/otlp.jsonl'`);
+    await recovered();
+    append(100, 101);
+    await eventually(kept);
+    expect(await daemon.stop()).toBe(0);
+    await sink.close();
   },
   60_000,
 );
