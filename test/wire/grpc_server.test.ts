@@ -7,6 +7,7 @@ import { afterEach, describe, expect, test } from 'vitest';
 import type { GrpcHandler, GrpcMethod, GrpcReply } from '../../src/wire/grpc_call.ts';
 import { GrpcServer, type GrpcServerOptions } from '../../src/wire/grpc_server.ts';
 import { serverCertificates } from '../../src/wire/tls.ts';
+import { eventually } from '../support/sockets.ts';
 import { authority, certificateFolder } from '../support/tls.ts';
 
 const open: (() => unknown)[] = [];
@@ -432,7 +433,7 @@ test('grpc_server tells a handler when its peer is gone', async () => {
 });
 
 test('grpc_server stops after what is under way, and sends peers elsewhere', async () => {
-  let answer: () => void = () => undefined;
+  let answer: (() => void) | undefined;
   const { server, port } = await serving({
     '/echo': unary(
       (message) =>
@@ -443,11 +444,11 @@ test('grpc_server stops after what is under way, and sends peers elsewhere', asy
   });
   const to = client(port);
   const under = call(to, Buffer.from('under way'));
-  await new Promise((done) => setTimeout(done, 50));
+  await eventually(() => answer !== undefined);
   const stopped = server.stop(5000);
   await new Promise((done) => setTimeout(done, 50));
   expect(await call(to, Buffer.from('late'))).toMatchObject({ code: 14 });
-  answer();
+  answer?.();
   expect(String(await under)).toBe('under way');
   await stopped;
   expect(server.connections).toBe(0);

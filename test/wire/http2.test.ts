@@ -267,6 +267,28 @@ describe('http2 ends a connection with a word for', () => {
     ],
     ['settings of a stream', 1, frame(4, { stream: 1 })],
     ['half a setting', 6, frame(4, { payload: Buffer.alloc(5) })],
+    ['an acknowledgement that says more', 6, frame(4, { flags: 1, payload: Buffer.alloc(6) })],
+    ['pushes that are neither on nor off', 1, settingsFrame([[2, 2]])],
+    ['frames that may not be long enough', 1, settingsFrame([[5, 16_383]])],
+    ['frames that may be too long', 1, settingsFrame([[5, 2 ** 24]])],
+    ['settings without an end', 11, settingsFrame(Array.from({ length: 33 }, () => [4, 1]))],
+    ['a priority of no stream', 1, settingsFrame([]), frame(2, { payload: Buffer.alloc(5) })],
+    [
+      'headers of a stream that is over',
+      5,
+      settingsFrame([]),
+      headers,
+      dataFrame(1, message, endStream),
+      frame(3, { stream: 1, payload: uint32(8) }),
+      headers,
+    ],
+    [
+      'headers of a stream that was passed over',
+      5,
+      settingsFrame([]),
+      headersFrame(3, '/mirror'),
+      headers,
+    ],
     ['a window that is too large at first', 3, settingsFrame([[4, 2 ** 31]])],
     ['a window that becomes too large', 3, settingsFrame([]), window(0, 2 ** 31 - 1)],
     ['a window of nothing', 3, settingsFrame([]), window(0, 0)],
@@ -309,6 +331,18 @@ describe('http2 ends a connection with a word for', () => {
     // It says how far it has come.
     expect(goaway?.payload.readUInt32BE(0)).toBeGreaterThan(2000);
   });
+
+  test('streams that it has to reset without an end', async () => {
+    const { socket, heard } = await peer(await serving());
+    const rounds = Array.from({ length: 1100 }, (_, i) => {
+      const stream = 2 * i + 1;
+      return [headersFrame(stream, '/mirror'), window(stream, 0)];
+    });
+    socket.write(Buffer.concat([greeting, ...rounds.flat()]));
+    await closed(socket);
+    const goaway = heard().find(({ type }) => type === frameType.goaway);
+    expect(goaway?.payload.readUInt32BE(4)).toBe(11);
+  });
 });
 
 describe('http2 resets a stream, and the connection goes on, for', () => {
@@ -332,6 +366,23 @@ describe('http2 resets a stream, and the connection goes on, for', () => {
       frame(8, { stream: 1, payload: uint32(2 ** 31 - 1) }),
     ],
     ['headers of HTTP/1.1', 1, headersFrame(1, '/mirror', { connection: 'close' })],
+    ['no path', 1, headersFrame(1, '')],
+    [
+      'trailers after its end',
+      5,
+      headersFrame(1, '/waits'),
+      dataFrame(1, message, endStream),
+      headers,
+    ],
+    [
+      'data of a stream that is over',
+      5,
+      headers,
+      dataFrame(1, message, endStream),
+      frame(3, { stream: 1, payload: uint32(8) }),
+      dataFrame(1, message),
+      dataFrame(1, message),
+    ],
     [
       'data after its end',
       5,

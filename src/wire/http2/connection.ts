@@ -5,7 +5,15 @@
 import type { Socket } from 'node:net';
 import { type FrameHead, FrameReader } from './frame_reader.ts';
 import { FrameSender } from './frame_sender.ts';
-import { errorCode, flag, frameType, setting, windowDefault, windowMax } from './frames.ts';
+import {
+  errorCode,
+  flag,
+  frameBytesMax,
+  frameType,
+  setting,
+  windowDefault,
+  windowMax,
+} from './frames.ts';
 import { HeaderReader, type Headers } from './header_reader.ts';
 import { Stream, type StreamReader } from './stream.ts';
 
@@ -27,9 +35,14 @@ const connectionWindowBytes = 1024 * 1024;
 /** Header blocks are longer than this from nobody who is well. */
 const blockBytesMax = 64 * 1024;
 const blockFramesMax = 32;
-/** Streams that a peer may reset, at once and per second: opening them has cost more here than there. */
+/** Streams that a peer may reset, or have reset by its mistakes, at once and per second: they cost more here than there. */
 const resetsMax = 1000;
 const resetsPerSecond = 33;
+/** So many of the streams that we have reset last are remembered: what was on its way for them is not the peer's mistake. */
+const resetKept = 256;
+/** Settings in one frame: nobody has use for more. */
+const settingsMax = 32;
+
 export class Connection {
   readonly streams = new Map<number, Stream>();
   /** Streams with bytes that wait for a window. */
@@ -58,6 +71,7 @@ export class Connection {
   #block: { stream: number; flags: number; parts: Buffer[]; bytes: number } | undefined;
   #resetsLeft = resetsMax;
   #resetsAtMs = this.heardMs;
+  readonly #resetHere = new Set<number>();
   #pinged: (() => void) | undefined;
 
   /** `socket` gives what it reads to `read`. */
@@ -124,6 +138,17 @@ export class Connection {
     this.out.ping(0, Buffer.alloc(8));
   }
 
+  /** @internal Ends a stream of ours in both directions. */
+  reset(id: number, code: number): void {
+    this.out.reset(id, code);
+    this.#resetHere.add(id);
+    if (this.#resetHere.size <= resetKept) return;
+    for (const oldest of this.#resetHere) {
+      this.#resetHere.delete(oldest);
+      return;
+    }
+  }
+
   /** @internal A stream is over. */
   close(stream: Stream): void {
     this.streams.delete(stream.id);
@@ -184,10 +209,27 @@ export class Connection {
       this.#received = 0;
     }
     const stream = this.streams.get(id);
-    if (stream === undefined) return undefined;
-    if (stream.remoteEnded) stream.reset(errorCode.STREAM_CLOSED);
-    else if (!stream.receive(length)) stream.reset(errorCode.FLOW_CONTROL_ERROR);
+    if (stream === undefined) {
+      if (!this.#resetHere.has(id)) this.reset(id, errorCode.STREAM_CLOSED);
+      return undefined;
+    }
+    if (stream.remoteEnded) this.#fault(stream, errorCode.STREAM_CLOSED);
+    else if (!stream.receive(length)) this.#fault(stream, errorCode.FLOW_CONTROL_ERROR);
     return stream.closed ? undefined : stream;
+  }
+
+  /** The peer has broken the rules on a stream. */
+  #fault(stream: Stream, code: number): void {
+    stream.reset(code);
+    this.#countReset();
+  }
+
+  #countReset(): void {
+    const since = this.heardMs - this.#resetsAtMs;
+    this.#resetsAtMs = this.heardMs;
+    this.#resetsLeft = Math.min(resetsMax, this.#resetsLeft + (since / 1000) * resetsPerSecond);
+    this.#resetsLeft -= 1;
+    if (this.#resetsLeft < 0) this.#broken(errorCode.ENHANCE_YOUR_CALM);
   }
 
   /** A whole frame other than DATA. */
@@ -211,7 +253,8 @@ export class Connection {
       case frameType.WINDOW_UPDATE:
         return this.#windowUpdate(id, payload);
       case frameType.PRIORITY:
-        if (payload.length !== 5) this.#broken(errorCode.FRAME_SIZE_ERROR);
+        if (id === 0) this.#broken(errorCode.PROTOCOL_ERROR);
+        else if (payload.length !== 5) this.#broken(errorCode.FRAME_SIZE_ERROR);
         return;
       case frameType.PUSH_PROMISE:
         return this.#broken(errorCode.PROTOCOL_ERROR);
@@ -252,10 +295,10 @@ export class Connection {
     if (id <= this.#lastStream) return this.#trailers(id, ends);
     const mayOpen = !this.isLeaving && this.streams.size < this.#options.streamsMax;
     this.#lastStream = id;
-    if (!mayOpen) return this.out.reset(id, errorCode.REFUSED_STREAM);
+    if (!mayOpen) return this.reset(id, errorCode.REFUSED_STREAM);
     if (head.problem !== undefined) {
       const isLong = head.problem === 'too_long';
-      return this.out.reset(id, isLong ? errorCode.ENHANCE_YOUR_CALM : errorCode.PROTOCOL_ERROR);
+      return this.reset(id, isLong ? errorCode.ENHANCE_YOUR_CALM : errorCode.PROTOCOL_ERROR);
     }
     const windows = { receive: windowDefault, send: this.#initialSendWindow };
     const stream = new Stream(id, this, windows);
@@ -267,8 +310,10 @@ export class Connection {
   /** Headers of a stream that was opened before: they end it, and nobody needs what they say. */
   #trailers(id: number, ends: boolean): void {
     const stream = this.streams.get(id);
-    if (stream === undefined) return;
-    if (!ends || stream.remoteEnded) stream.reset(errorCode.PROTOCOL_ERROR);
+    if (stream === undefined) {
+      if (!this.#resetHere.has(id)) this.#broken(errorCode.STREAM_CLOSED);
+    } else if (stream.remoteEnded) this.#fault(stream, errorCode.STREAM_CLOSED);
+    else if (!ends) this.#fault(stream, errorCode.PROTOCOL_ERROR);
     else stream.endRemote();
   }
 
@@ -277,29 +322,40 @@ export class Connection {
     if (id === 0 || id > this.#lastStream) return this.#broken(errorCode.PROTOCOL_ERROR);
     const stream = this.streams.get(id);
     if (stream === undefined) return;
-    const since = this.heardMs - this.#resetsAtMs;
-    this.#resetsAtMs = this.heardMs;
-    this.#resetsLeft = Math.min(resetsMax, this.#resetsLeft + (since / 1000) * resetsPerSecond);
-    this.#resetsLeft -= 1;
-    if (this.#resetsLeft < 0) return this.#broken(errorCode.ENHANCE_YOUR_CALM);
     this.close(stream);
+    this.#countReset();
   }
 
   #settings(flags: number, id: number, payload: Buffer): void {
     if (id !== 0) return this.#broken(errorCode.PROTOCOL_ERROR);
-    if (flags & flag.ACK) return;
-    if (payload.length % 6 !== 0) return this.#broken(errorCode.FRAME_SIZE_ERROR);
-    for (let at = 0; at < payload.length; at += 6) {
-      if (payload.readUInt16BE(at) !== setting.INITIAL_WINDOW_SIZE) continue;
-      const window = payload.readUInt32BE(at + 2);
-      if (window > windowMax) return this.#broken(errorCode.FLOW_CONTROL_ERROR);
-      for (const stream of this.streams.values()) {
-        stream.sendWindow += window - this.#initialSendWindow;
-      }
-      this.#initialSendWindow = window;
+    const isAck = (flags & flag.ACK) !== 0;
+    if (payload.length % 6 !== 0 || (isAck && payload.length > 0)) {
+      return this.#broken(errorCode.FRAME_SIZE_ERROR);
     }
-    for (const stream of this.blocked) stream.flush();
+    if (isAck) return;
+    if (payload.length > settingsMax * 6) return this.#broken(errorCode.ENHANCE_YOUR_CALM);
+    const before = this.#initialSendWindow;
+    for (let at = 0; at < payload.length; at += 6) {
+      const problem = this.#setting(payload.readUInt16BE(at), payload.readUInt32BE(at + 2));
+      if (problem !== undefined) return this.#broken(problem);
+    }
+    const more = this.#initialSendWindow - before;
+    if (more !== 0) for (const stream of this.streams.values()) stream.sendWindow += more;
     this.out.settingsAck();
+    for (const stream of this.blocked) stream.flush();
+  }
+
+  /** Returns how the peer breaks the rules with it. */
+  #setting(id: number, value: number): number | undefined {
+    if (id === setting.ENABLE_PUSH) return value > 1 ? errorCode.PROTOCOL_ERROR : undefined;
+    if (id === setting.MAX_FRAME_SIZE) {
+      const isFit = value >= frameBytesMax && value < 2 ** 24;
+      return isFit ? undefined : errorCode.PROTOCOL_ERROR;
+    }
+    if (id !== setting.INITIAL_WINDOW_SIZE) return undefined;
+    if (value > windowMax) return errorCode.FLOW_CONTROL_ERROR;
+    this.#initialSendWindow = value;
+    return undefined;
   }
 
   #ping(flags: number, id: number, payload: Buffer): void {
@@ -329,8 +385,8 @@ export class Connection {
     const stream = this.streams.get(id);
     if (stream === undefined) return;
     stream.sendWindow += bytes;
-    if (bytes === 0) stream.reset(errorCode.PROTOCOL_ERROR);
-    else if (stream.sendWindow > windowMax) stream.reset(errorCode.FLOW_CONTROL_ERROR);
+    if (bytes === 0) this.#fault(stream, errorCode.PROTOCOL_ERROR);
+    else if (stream.sendWindow > windowMax) this.#fault(stream, errorCode.FLOW_CONTROL_ERROR);
     else if (this.blocked.has(stream)) stream.flush();
   }
 }

@@ -28,8 +28,9 @@ export const errorCode = {
 } as const;
 
 export const setting = {
-  INITIAL_WINDOW_SIZE: 4,
+  ENABLE_PUSH: 2,
   MAX_CONCURRENT_STREAMS: 3,
+  INITIAL_WINDOW_SIZE: 4,
   MAX_FRAME_SIZE: 5,
   MAX_HEADER_LIST_SIZE: 6,
 } as const;

@@ -19,6 +19,8 @@ export type HeaderLimits = {
 /** What peers may have remembered; the default, which we do not change. */
 const tableBytesMax = 4096;
 const pairBytes = 32;
+/** Longer blocks are not kept for comparison. */
+const knownBytesMax = 1024;
 
 const staticNames = [
   ...[':authority', ':method', ':method', ':path', ':path', ':scheme', ':scheme'],
@@ -81,7 +83,8 @@ export class HeaderReader {
     this.#at = 0;
     try {
       const head = this.#decode();
-      if (edition === this.#edition) this.#known = { block: Buffer.from(block), edition, head };
+      if (edition === this.#edition && block.length <= knownBytesMax)
+        this.#known = { block: Buffer.from(block), edition, head };
       return head;
     } catch (error) {
       if (error instanceof CompressionError) return undefined;
@@ -216,5 +219,5 @@ function requestHead(pairs: readonly string[]): RequestHead {
     if (before === undefined) headers[name] = value;
     else if (!singleNames.has(name)) headers[name] = `${before}, ${value}`;
   }
-  return head(neededNames.every((name) => headers[name] !== undefined) ? undefined : 'malformed');
+  return head(neededNames.every((name) => headers[name]) ? undefined : 'malformed');
 }

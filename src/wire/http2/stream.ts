@@ -96,7 +96,7 @@ export class Stream {
   /** Ends the stream in both directions at once. */
   reset(code: number): void {
     if (this.closed) return;
-    this.connection.out.reset(this.id, code);
+    this.connection.reset(this.id, code);
     this.connection.close(this);
   }
 
