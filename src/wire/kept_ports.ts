@@ -1,4 +1,4 @@
-// Ports that stay open while their listeners change (reload). Nobody listens on them for a moment; whoever connects then
+// Ports, and unix sockets, that stay open while their listeners change (reload). Nobody listens on them for a moment; whoever connects then
 // is accepted and waits, unread, for the next listener on the same address.
 
 import { createServer, type Server, type Socket } from 'node:net';
@@ -79,13 +79,30 @@ function seatAt(server: Server & { pauseOnConnect?: boolean }, socket: Socket): 
   socket.off('error', ignore);
 }
 
+/** Whether somebody waits to hand this address over. */
+export const isKept = (address: string): boolean => kept.has(address);
+
 /** What a server listens with. Node documents it for `listen`; that it can be taken away again is our knowledge. */
-type Listening = { _handle: object | null };
+type Listening = {
+  _handle: object | null;
+  /** The path of a unix socket. `listen` takes no handle of one, but goes on with what is there. */
+  _pipeName?: string;
+  _listen2(address: null, port: -1, addressType: -1, backlog: number): void;
+};
 
 /** From one server to another, at once: no connection comes in between. */
 function pass(from: Server, to: Server, done?: () => void): void {
   const former = from as unknown as Listening;
-  to.listen({ _handle: former._handle }, done);
+  const next = to as unknown as Listening;
+  const path = former._pipeName;
+  if (path === undefined) {
+    to.listen({ _handle: former._handle }, done);
+  } else {
+    if (done !== undefined) to.once('listening', done);
+    next._handle = former._handle;
+    next._pipeName = path;
+    next._listen2(null, -1, -1, waitingMax);
+  }
   former._handle = null;
   // Without its socket this ends nothing but what the server does beside: timers, 'close'.
   from.close();

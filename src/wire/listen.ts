@@ -1,9 +1,10 @@
 // Listening, on a port or a unix socket, with errors that say what is wrong.
 
+import { chmodSync, existsSync } from 'node:fs';
 import { lstat, unlink } from 'node:fs/promises';
 import { connect, type Server } from 'node:net';
 import { type Address, addressText } from './address.ts';
-import { keptFor, takenOver } from './kept_ports.ts';
+import { isKept, keptFor, takenOver } from './kept_ports.ts';
 
 export type ListenOptions = {
   /** Permissions of a unix socket. */
@@ -20,21 +21,24 @@ export async function listen(
   options: ListenOptions = {},
 ): Promise<void> {
   try {
-    if (address.kind === 'unix') await removeStale(address.path);
+    if (address.kind === 'unix' && !isKept(addressText(address))) await removeStale(address.path);
     await listening(server, address, options.socketMode ?? 0o600);
   } catch (error) {
     throw new Error(`cannot listen on ${addressText(address)}: ${reason(error)}`, { cause: error });
   }
 }
 
-/** Ports that were asked for by number, by server: another one may go on with them. */
+/** Unix sockets, and ports that were asked for by number, by server: another one may go on with them. */
 const asked = new WeakMap<Server, string>();
 
 /** Stops accepting. Connections live on; resolves at once. */
 export function stopListening(server: Server): void {
   if (!server.listening) return;
   const address = asked.get(server);
-  if (address === undefined || !keptFor(address, server)) server.close();
+  // A unix socket whose name somebody has removed is nowhere: it is made anew.
+  const path = server.address();
+  const isNowhere = typeof path === 'string' && !existsSync(path);
+  if (address === undefined || isNowhere || !keptFor(address, server)) server.close();
 }
 
 /** The address that was really bound: port 0 becomes the port that the system chose. */
@@ -51,10 +55,13 @@ function listening(server: Server, address: Address, socketMode: number): Promis
       server.off('error', reject);
       resolve();
     };
+    const text = addressText(address);
+    if (address.kind === 'unix' || address.port !== 0) asked.set(server, text);
+    if (takenOver(text, server, done)) {
+      if (address.kind === 'unix') chmodSync(address.path, socketMode);
+      return;
+    }
     if (address.kind === 'tcp') {
-      const text = addressText(address);
-      if (address.port !== 0) asked.set(server, text);
-      if (takenOver(text, server, done)) return;
       server.listen({ host: address.host, port: address.port, backlog }, done);
       return;
     }

@@ -1,5 +1,6 @@
 // A port goes from one server to another, with someone who connected in between, for every kind of server that we have.
 
+import { existsSync, mkdtempSync, rmSync, statSync } from 'node:fs';
 import { createServer as http, request } from 'node:http';
 import {
   createServer as http2,
@@ -8,6 +9,8 @@ import {
 } from 'node:http2';
 import { createServer as https, request as secureRequest } from 'node:https';
 import { connect, createServer as net, type Server } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { createServer as tls, connect as tlsConnect } from 'node:tls';
 import { expect, test } from 'vitest';
 import { keepPorts } from '../../src/wire/kept_ports.ts';
@@ -139,4 +142,50 @@ test('a port is not kept while nobody asks for it', async () => {
   await listen(server, address);
   stopListening(server);
   await expect(connected(address.port)).rejects.toThrow('ECONNREFUSED');
+});
+
+test('a unix socket that is kept goes over like a port, stays where it is, and is removed at the end', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'meshlog-kept-'));
+  const path = join(folder, 'x.sock');
+  const address = { kind: 'unix', path } as const;
+  const named = (name: string): Server =>
+    net({ pauseOnConnect: true }, (socket) => {
+      socket.on('error', ignore);
+      socket.end(name);
+      socket.resume();
+    });
+  const client = (): Promise<string> => heard(connect(path));
+  try {
+    const servers = ['first', 'second', 'third'].map(named);
+    const [first, second, third] = servers as [Server, Server, Server];
+    await listen(first, address, { socketMode: 0o600 });
+    expect(await client()).toBe('first');
+    for (const [former, next, name, mode] of [
+      [first, second, 'second', 0o660],
+      [second, third, 'third', 0o600],
+    ] as const) {
+      const { ino } = statSync(path);
+      const closePorts = keepPorts();
+      stopListening(former);
+      const waiting = Array.from({ length: 3 }, client);
+      await new Promise((done) => setTimeout(done, 30));
+      await listen(next, address, { socketMode: mode });
+      closePorts();
+      expect(await Promise.all(waiting)).toEqual([name, name, name]);
+      expect(await client()).toBe(name);
+      expect(statSync(path)).toMatchObject({ ino, mode: 0o140000 | mode });
+    }
+    // A name that somebody has removed is made anew.
+    rmSync(path);
+    const closePorts = keepPorts();
+    stopListening(third);
+    const last = named('last');
+    await listen(last, address);
+    closePorts();
+    expect(await client()).toBe('last');
+    await new Promise((done) => last.close(done));
+    expect(existsSync(path)).toBe(false);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 });
