@@ -266,13 +266,15 @@ describe('tcp closes', () => {
     const { deliver, pause, resume, until } = collector();
     const { port, context } = await start(
       deliver,
-      { idle_timeout: '40ms' },
+      { idle_timeout: '150ms' },
       { budgetBytes: 1 << 20 },
     );
     pause();
+    // Made before: while it is, nobody reads or writes.
+    const text = `${numbered('x', 0, 50_000)}\n`;
     const socket = await client(port);
-    socket.write(`${numbered('x', 0, 50_000)}\n`);
-    await new Promise((resolve) => setTimeout(resolve, 150));
+    socket.write(text);
+    await new Promise((resolve) => setTimeout(resolve, 400));
     expect(metric(context, 'connections')).toBe(1);
     resume();
     await until(50_000);
