@@ -25,6 +25,7 @@ export class Handover {
   #refused: Item[] = [];
   #failures = 0;
   #dropping = false;
+  #isEnding = false;
   #sequence = 0;
   #open = 0;
   #timer: NodeJS.Timeout | undefined;
@@ -47,8 +48,14 @@ export class Handover {
     else void this.#first(item);
   }
 
+  /** The receiver stops: from now on nobody is promised that nothing is lost. */
+  ending(): void {
+    this.#isEnding = true;
+  }
+
   /** Resolves when everything is delivered or dropped. From now on refusals are not repeated for long. */
   async finish(): Promise<void> {
+    this.ending();
     this.#chances = lastChances;
     if (this.#open > 0) await new Promise<void>((resolve) => this.#idle.push(resolve));
     if (this.#droppedAtEnd === 0) return;
@@ -115,7 +122,8 @@ export class Handover {
   #wait(refusal: RefusedError): void {
     if (this.#timer !== undefined) return;
     if (this.#failures++ === 0) {
-      this.#context.log.warn(`waits, nothing is lost: the pipeline refuses: ${refusal.message}`);
+      const what = this.#isEnding ? 'tries a few times more' : 'waits, nothing is lost';
+      this.#context.log.warn(`${what}: the pipeline refuses: ${refusal.message}`);
     }
     const ceilingMs = Math.min(longestWaitMs, firstWaitMs * 2 ** Math.min(this.#failures, 10));
     const waitMs = refusal.retryAfterMs ?? ceilingMs * (0.5 + this.#context.random() / 2);

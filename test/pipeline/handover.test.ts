@@ -31,6 +31,7 @@ describe('handover', () => {
     await handover.finish();
     expect(lines).toEqual(names);
     expect(context.dropped).toEqual({});
+    expect(context.logged[0]).toMatch(/^warn: waits, nothing is lost/);
     expect(context.logged.map((line) => line.split(':')[0])).toEqual(['warn', 'info']);
   });
 
@@ -62,6 +63,9 @@ describe('handover', () => {
     expect(context.dropped).toEqual({ refused: 12 });
     expect(context.logged.filter((line) => line.startsWith('error'))).toEqual([
       'error: dropped 12 records that nobody took at the end: the test refuses',
+    ]);
+    expect(context.logged.filter((line) => line.startsWith('warn'))).toEqual([
+      'warn: tries a few times more: the pipeline refuses: the test refuses',
     ]);
   });
 });

@@ -57,6 +57,7 @@ export class TcpReceiver implements Receiver {
   }
 
   async stop(): Promise<void> {
+    this.#handover?.ending();
     // Connections that the kernel has accepted for us are taken first.
     await nextRound();
     await nextRound();
