@@ -1,6 +1,7 @@
 // SPIFFE identities of peers: who a workload is, as its certificate says.
 
 import type { PeerCertificate } from 'node:tls';
+import { z } from 'zod';
 
 /**
  * The SPIFFE ID of a certificate: its only URI name, if that begins with `spiffe://` (an X.509 SVID has exactly one).
@@ -28,6 +29,29 @@ export function spiffeAllowed(id: string | undefined, allowed: readonly string[]
 
 /** What an entry of an allow-list has to look like. */
 export const spiffePattern = /^spiffe:\/\/[a-z0-9._-]+(\/[A-Za-z0-9._-]+)*(\/\*)?$/;
+
+/** The field `allowed_spiffe_ids` of whoever listens. The schema that has it also has the rule `areProven`. */
+export function spiffeIds() {
+  return z
+    .array(z.string().regex(spiffePattern, 'expected spiffe://trust-domain/path'))
+    .default([])
+    .describe(
+      'With tls.client_ca_file: only peers with one of these identities; `/*` at the end covers what is below.',
+    );
+}
+
+type MaybeTls = { readonly client_ca_file?: string | undefined } | undefined;
+
+/** Whoever asks for identities also has to ask for certificates, on each listener. For `refine`, with `unproven`. */
+export function areProven(ids: readonly string[], listeners: readonly MaybeTls[]): boolean {
+  if (ids.length === 0) return true;
+  return listeners.length > 0 && listeners.every((tls) => tls?.client_ca_file !== undefined);
+}
+
+export const unproven = {
+  path: ['allowed_spiffe_ids'],
+  message: 'needs tls.client_ca_file on every listener: without it no peer shows an identity',
+};
 
 /**
  * The names in Node's text form, `DNS:a, URI:b`. A name that could be mistaken for a list is quoted there as a JSON

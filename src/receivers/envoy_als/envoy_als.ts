@@ -8,7 +8,7 @@ import { addressText, plainTextWarning } from '../../wire/address.ts';
 import type { CertificateSource } from '../../wire/certificates.ts';
 import { Health } from '../../wire/grpc_health.ts';
 import { GrpcServer } from '../../wire/grpc_server.ts';
-import { spiffePattern } from '../../wire/spiffe.ts';
+import { areProven, spiffeIds, unproven } from '../../wire/spiffe.ts';
 import { serverCertificates } from '../../wire/tls.ts';
 import { Gathering } from './gathering.ts';
 import { Streams } from './streams.ts';
@@ -19,12 +19,7 @@ const config = z
       .prefault('127.0.0.1:9977')
       .describe('Where to listen: host:port, or unix:/path. `:9977` means every interface.'),
     tls: tlsServer().optional().describe('TLS. Absent: plain text.'),
-    allowed_spiffe_ids: z
-      .array(z.string().regex(spiffePattern, 'expected spiffe://trust-domain/path'))
-      .default([])
-      .describe(
-        'With tls.client_ca_file: only peers with one of these identities; `/*` at the end covers what is below.',
-      ),
+    allowed_spiffe_ids: spiffeIds(),
     message_bytes_max: bytes()
       .refine((size) => size >= 1024, 'message_bytes_max must be at least 1024')
       .prefault('4MiB')
@@ -72,14 +67,7 @@ const config = z
         "kuma: log names of Kuma up to 1.6 are `address;format`; the format writes each record's body, the address becomes the fact kuma.log_address.",
       ),
   })
-  .refine(
-    ({ allowed_spiffe_ids, tls }) =>
-      allowed_spiffe_ids.length === 0 || tls?.client_ca_file !== undefined,
-    {
-      path: ['allowed_spiffe_ids'],
-      message: 'needs tls.client_ca_file: without it no peer shows an identity',
-    },
-  );
+  .refine(({ allowed_spiffe_ids, tls }) => areProven(allowed_spiffe_ids, [tls]), unproven);
 
 export type EnvoyAlsConfig = z.output<typeof config>;
 

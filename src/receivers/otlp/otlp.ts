@@ -3,7 +3,7 @@
 import { z } from 'zod';
 import { bytes, duration, endpoint, secret, tlsServer } from '../../config/fields.ts';
 import { type Context, type Deliver, type Receiver, receiver } from '../../pipeline/component.ts';
-import { spiffePattern } from '../../wire/spiffe.ts';
+import { areProven, spiffeIds, unproven } from '../../wire/spiffe.ts';
 import { GrpcListener } from './grpc.ts';
 import { HttpListener } from './http.ts';
 import { Intake } from './intake.ts';
@@ -90,12 +90,7 @@ const config = z
       })
       .optional()
       .describe('Who may send. Absent: everybody who can connect.'),
-    allowed_spiffe_ids: z
-      .array(z.string().regex(spiffePattern, 'expected spiffe://trust-domain/path'))
-      .default([])
-      .describe(
-        'With tls.client_ca_file: only peers with one of these identities; `/*` at the end covers what is below.',
-      ),
+    allowed_spiffe_ids: spiffeIds(),
     max_wait: duration()
       .prefault('1s')
       .describe(
@@ -107,13 +102,11 @@ const config = z
   })
   .refine(
     ({ allowed_spiffe_ids, grpc, http }) =>
-      allowed_spiffe_ids.length === 0 ||
-      ((grpc != null || http != null) &&
-        [grpc, http].every((part) => part == null || part.tls?.client_ca_file !== undefined)),
-    {
-      path: ['allowed_spiffe_ids'],
-      message: 'needs tls.client_ca_file on every listener: without it no peer shows an identity',
-    },
+      areProven(
+        allowed_spiffe_ids,
+        [grpc, http].filter((part) => part != null).map(({ tls }) => tls),
+      ),
+    unproven,
   );
 
 export type OtlpReceiverConfig = z.output<typeof config>;

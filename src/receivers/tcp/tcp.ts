@@ -3,7 +3,7 @@
 import { z } from 'zod';
 import { bytes, duration, endpoint, tlsServer } from '../../config/fields.ts';
 import { receiver } from '../../pipeline/component.ts';
-import { spiffePattern } from '../../wire/spiffe.ts';
+import { areProven, spiffeIds, unproven } from '../../wire/spiffe.ts';
 import { TcpReceiver } from './listener.ts';
 
 const config = z
@@ -56,17 +56,9 @@ const config = z
       .default(true)
       .describe('Adds net.transport, net.peer.ip, net.peer.port, net.host.ip and net.host.port.'),
     tls: tlsServer().optional().describe('TLS. Absent: plain text.'),
-    allowed_spiffe_ids: z
-      .array(z.string().regex(spiffePattern, 'expected spiffe://trust-domain/path'))
-      .default([])
-      .describe(
-        'With tls.client_ca_file: only peers with one of these identities; `/*` at the end covers what is below.',
-      ),
+    allowed_spiffe_ids: spiffeIds(),
   })
-  .refine((tcp) => tcp.allowed_spiffe_ids.length === 0 || tcp.tls?.client_ca_file !== undefined, {
-    path: ['allowed_spiffe_ids'],
-    message: 'needs tls.client_ca_file: without it no peer shows an identity',
-  });
+  .refine(({ allowed_spiffe_ids, tls }) => areProven(allowed_spiffe_ids, [tls]), unproven);
 
 export type TcpConfig = z.output<typeof config>;
 
