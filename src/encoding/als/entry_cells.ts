@@ -2,9 +2,12 @@
 
 import { isUtf8 } from 'node:buffer';
 import type { Batch } from '../../pipeline/batch.ts';
-import { ABSENT, CODE, type Column, TEXT } from '../../pipeline/column.ts';
+import { type Column, kinds } from '../../pipeline/column.ts';
 import { Margin } from './margin.ts';
 import type { Rule } from './rules.ts';
+
+// Compiled code has constants of this module in it, and looks up those of others each time.
+const { ABSENT, CODE, TEXT } = kinds;
 
 export class EntryCells {
   /** Every text of the batch is valid UTF-8 so far. */
@@ -51,7 +54,11 @@ export class EntryCells {
     const { view } = this.margin;
     let seen = 0;
     let i = start;
-    for (; i + 4 <= end; i += 4) seen |= view.getInt32(i, true);
+    for (; i + 8 <= end; i += 8) seen |= view.getInt32(i, true) | view.getInt32(i + 4, true);
+    if (i + 4 <= end) {
+      seen |= view.getInt32(i, true);
+      i += 4;
+    }
     if (i < end) seen |= view.getInt32(i, true) & ((1 << ((end - i) * 8)) - 1);
     if ((seen & 0x80808080) !== 0) this.#check(start, end);
   }

@@ -1,21 +1,22 @@
 // Entries of the access log service into the columns of a batch. Strings stay where they are in the message; what is not
 // there as text (addresses, times) is appended behind it. It never throws: a malformed entry keeps what was read of it.
 
-import { nanosOf } from '../../access_log/fields.ts';
-import { ABSENT, CODE, Dictionary, FALSE, TRUE } from '../../pipeline/column.ts';
-import { LENGTH_DELIMITED, ProtobufReader, VARINT } from '../otlp/reader.ts';
+import { Dictionary, kinds } from '../../pipeline/column.ts';
+import {
+  LENGTH_DELIMITED as delimitedWire,
+  ProtobufReader,
+  VARINT as varintWire,
+} from '../otlp/reader.ts';
 import type { EntryCells } from './entry_cells.ts';
 import { EntryValues } from './entry_values.ts';
-import {
-  derivedRule,
-  MESSAGE_FIELD,
-  type Rule,
-  type Rules,
-  ruleFor,
-  rulesOf,
-  TEXT_FIELD,
-} from './rules.ts';
+import { derivedRule, ops, type Rule, type Rules, ruleFor, rulesOf } from './rules.ts';
 import { httpEntry, intermediateTypes, logType, type Message, tcpEntry } from './schema.ts';
+
+// Compiled code has constants of this module in it, and looks up those of others each time.
+const { ABSENT, CODE, FALSE, INT, TRUE } = kinds;
+const { COUNT_FIELD, MESSAGE_FIELD, TEXT_FIELD } = ops;
+const LENGTH_DELIMITED = delimitedWire;
+const VARINT = varintWire;
 
 /** Which codes of access log types are intermediate. */
 const isIntermediate = new Uint8Array(logType.codes.length);
@@ -108,7 +109,9 @@ export class EntryReader {
       const rule = rules[tag];
       if (wire === VARINT) {
         if (at > stop) return false;
-        if (rule !== undefined) this.#values.number(cells, rule, row, number, 0);
+        if (rule === undefined) continue;
+        if (rule.op !== COUNT_FIELD) this.#values.number(cells, rule, row, number, 0);
+        else (rule.column ?? cells.column(rule)).setSpan(row, INT, number, 0);
         continue;
       }
       const value = at;
@@ -148,18 +151,17 @@ export class EntryReader {
   #finish(cells: EntryCells, kind: EntryRules, row: number): void {
     const { duration, firstRx, lastTx, type, tlsVersion, peer } = kind;
     if (has(lastTx, row)) {
-      const last = lastTx.column!.doubleAt(row);
       // Envoys before 1.24 say only when the last byte went out.
-      if (!has(duration, row)) cells.column(duration).setDouble(row, last);
+      if (!has(duration, row)) cells.column(duration).setDouble(row, lastTx.nanos / 1e6);
       if (has(firstRx, row)) {
-        const nanos = nanosOf(last) - nanosOf(firstRx.column!.doubleAt(row));
-        cells.column(this.#txDuration).setDouble(row, nanos / 1e6);
+        cells.column(this.#txDuration).setDouble(row, (lastTx.nanos - firstRx.nanos) / 1e6);
       }
     }
     if (has(type, row) && type.column!.kind[row] === CODE && isIntermediate[type.column!.a[row]!]) {
       cells.column(this.#intermediate).kind[row] = TRUE;
     }
-    const shown = peer.some((rule) => has(rule, row));
+    let shown = false;
+    for (let i = 0; i < peer.length; i++) if (has(peer[i]!, row)) shown = true;
     if (shown || has(tlsVersion, row)) cells.column(this.#mtls).kind[row] = shown ? TRUE : FALSE;
   }
 }

@@ -7,14 +7,20 @@ import {
   unauthorizedExternalService,
 } from '../../access_log/flags.ts';
 import { cipherName } from '../../access_log/tls_ciphers.ts';
-import { ABSENT, Dictionary, DOUBLE, INT } from '../../pipeline/column.ts';
+import { Dictionary, kinds } from '../../pipeline/column.ts';
 import { toWords, words } from '../../pipeline/time.ts';
 import { LENGTH_DELIMITED, ProtobufReader, VARINT } from '../otlp/reader.ts';
 import { addressBytesMax, putAddress } from './address.ts';
+import { AddressMemo } from './address_memo.ts';
 import type { EntryCells } from './entry_cells.ts';
 import { EntryMaps } from './maps.ts';
-import { moment, readMoment } from './moment.ts';
-import {
+import { moment as found, readMoment } from './moment.ts';
+import { ops, type Rule } from './rules.ts';
+import { putTime, timeBytesMax } from './time_text.ts';
+
+// Compiled code has constants of this module in it, and looks up those of others each time.
+const { ABSENT, DOUBLE, INT, TEXT } = kinds;
+const {
   ADDRESS_FIELD,
   CIPHER_FIELD,
   COUNT_FIELD,
@@ -23,12 +29,17 @@ import {
   JOINED_FIELD,
   NAME_FIELD,
   RATIO_FIELD,
-  type Rule,
   SWITCH_FIELD,
   TIME_FIELD,
   WRAPPED_FIELD,
-} from './rules.ts';
-import { putTime, timeBytesMax } from './time_text.ts';
+} = ops;
+const moment = found;
+
+const double = new Float64Array(16);
+const halves = new Int32Array(double.buffer);
+double[0] = 1;
+/** Which half of a double is the lower one. */
+const low = halves[0] === 0 ? 0 : 1;
 
 const bits = new Int32Array(64);
 for (let number = 1; number < bits.length; number++) {
@@ -44,6 +55,7 @@ const joinedMax = 8192;
 
 export class EntryValues {
   readonly #maps = new EntryMaps();
+  readonly #addresses = new AddressMemo();
   readonly #reader = new ProtobufReader(Buffer.alloc(0));
 
   /** A number, given as its low and high word. */
@@ -85,15 +97,17 @@ export class EntryValues {
   }
 
   #duration(cells: EntryCells, rule: Rule, row: number, start: number, end: number): boolean {
-    if (!readMoment(cells.margin.bytes, start, end)) return false;
-    const column = rule.column ?? cells.column(rule);
-    column.setDouble(row, (moment.seconds * 1e9 + moment.nanos) / 1e6);
+    if (!readMoment(cells.margin, start, end)) return false;
+    const nanos = moment.seconds * 1e9 + moment.nanos;
+    rule.nanos = nanos;
+    double[0] = nanos / 1e6;
+    (rule.column ?? cells.column(rule)).setSpan(row, DOUBLE, halves[low]!, halves[1 - low]!);
     return true;
   }
 
   #time(cells: EntryCells, rule: Rule, row: number, start: number, end: number): boolean {
     const { margin } = cells;
-    if (!readMoment(margin.bytes, start, end) || moment.nanos < 0) return false;
+    if (!readMoment(margin, start, end) || moment.nanos < 0) return false;
     if (!cells.room(timeBytesMax)) return false;
     const { seconds, nanos } = moment;
     const from = margin.at;
@@ -106,11 +120,18 @@ export class EntryValues {
 
   #address(cells: EntryCells, rule: Rule, row: number, start: number, end: number): boolean {
     const { margin } = cells;
+    const addresses = this.#addresses;
+    if (addresses.find(margin, start, end)) {
+      (rule.column ?? cells.column(rule)).setSpan(row, TEXT, addresses.start, addresses.end);
+      return true;
+    }
     if (!cells.room(addressBytesMax(end - start))) return false;
     const from = margin.at;
     const length = putAddress(margin, start, end);
-    if (length > 0) cells.text(rule.column ?? cells.column(rule), row, from, from + length);
-    return length >= 0;
+    if (length <= 0) return length === 0;
+    cells.text(rule.column ?? cells.column(rule), row, from, from + length);
+    addresses.put(start, end, from, from + length);
+    return true;
   }
 
   /** A UInt32Value. */

@@ -7,8 +7,10 @@ import { SpanMemo } from '../../pipeline/span_memo.ts';
 import { stringify } from '../json_record.ts';
 import { LENGTH_DELIMITED, ProtobufReader } from '../otlp/reader.ts';
 import type { EntryCells } from './entry_cells.ts';
-import { ANYS_FIELD, derivedRule, type Rule, STRUCTS_FIELD } from './rules.ts';
+import { derivedRule, ops, type Rule } from './rules.ts';
 import { readAny, readStruct } from './struct.ts';
+
+const { ANYS_FIELD, STRUCTS_FIELD } = ops;
 
 /** Columns that one batch may get: keys come from the network. */
 const columnsMax = 512;

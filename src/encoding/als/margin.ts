@@ -4,12 +4,16 @@ import type { Batch } from '../../pipeline/batch.ts';
 import { buffers, slackBytes } from '../../pipeline/buffers.ts';
 import { viewOf } from '../../pipeline/span_memo.ts';
 
+let margins = 0;
+
 /** Appends to a batch's bytes. They may move while it does: `bytes` is where they are. */
 export class Margin {
   bytes: Buffer;
   view: DataView;
   /** Where the next text begins. */
   at: number;
+  /** Every margin has its own. */
+  readonly number = ++margins;
   readonly #batch: Batch;
   /** Buffers that became too small. What was read from them a moment ago is still read. */
   readonly #outgrown: Buffer[] = [];
@@ -66,8 +70,8 @@ export class Margin {
   /** A number below 2^32 in decimal, with leading zeros up to `width`. */
   digits(value: number, width = 1): void {
     const { bytes } = this;
-    let count = 1;
-    for (let limit = 10; value >= limit && count < 10; limit *= 10) count++;
+    let count = value < 100 ? (value < 10 ? 1 : 2) : value < 1000 ? 3 : 4;
+    for (let limit = 10_000; value >= limit && count < 10; limit *= 10) count++;
     if (count < width) count = width;
     let rest = value;
     for (let i = this.at + count - 1; i >= this.at; i--) {

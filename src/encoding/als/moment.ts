@@ -1,55 +1,78 @@
 // google.protobuf's Duration and Timestamp: seconds and nanoseconds.
 
 import { ProtobufReader, VARINT } from '../otlp/reader.ts';
+import type { Margin } from './margin.ts';
 
 /** What the last `readMoment` that returned true has found. */
 export const moment = { seconds: 0, nanos: 0 };
 
 const secondsMax = 9_223_372_036;
 const reader = new ProtobufReader(Buffer.alloc(0));
+const found = moment;
+
+/** Of the first four bytes of a varint of 1 to 5 bytes: the bits of its value, and which bytes say that more follow. */
+const valueBits = new Int32Array(6);
+const moreBits = new Int32Array(6);
+const more = new Int32Array(6);
+for (let size = 1; size < 6; size++) {
+  const bits = size < 4 ? 2 ** (size * 8) - 1 : -1;
+  valueBits[size] = bits & 0x7f7f7f7f;
+  moreBits[size] = bits & 0x80808080;
+  more[size] = (bits & 0x80808080) ^ (size < 5 ? 128 << ((size - 1) * 8) : 0);
+}
 
 /** Reads the Duration or Timestamp in bytes[start, end). False: it is malformed, or longer than 64 bits of nanoseconds. */
-export function readMoment(bytes: Buffer, start: number, end: number): boolean {
+export function readMoment({ bytes, view }: Margin, start: number, end: number): boolean {
+  // Seconds, then nanoseconds, both positive: how every encoder writes them.
   let at = start;
   let seconds = 0;
+  if (start < end && bytes[start] === 0x08) {
+    seconds = bytes[start + 1]!;
+    at += 2;
+    if (seconds > 127) {
+      const word = view.getInt32(start + 1, true);
+      const last = bytes[start + 5]!;
+      if ((word & 0x80808080) !== (0x80808080 | 0) || last > 7) return readAny(bytes, start, end);
+      seconds = fourBytes(word & 0x7f7f7f7f) | (last << 28);
+      at += 4;
+    }
+  }
   let nanos = 0;
-  // Seconds, then nanoseconds, both positive: how every encoder writes them.
-  if (at < end && bytes[at] === 0x08) {
-    at++;
-    // Negative seconds take ten bytes.
-    for (let scale = 1; at < end && scale < 2 ** 42; scale *= 128) {
-      const byte = bytes[at++]!;
-      seconds += (byte & 127) * scale;
-      if (byte < 128) break;
+  if (at < end) {
+    const size = end - at - 1;
+    if (bytes[at] !== 0x10 || size < 1 || size > 5) return readAny(bytes, start, end);
+    const word = view.getInt32(at + 1, true);
+    if ((word & moreBits[size]!) !== more[size]!) return readAny(bytes, start, end);
+    nanos = fourBytes(word & valueBits[size]!);
+    if (size === 5) {
+      const last = bytes[at + 5]!;
+      if (last > 3) return readAny(bytes, start, end);
+      nanos |= last << 28;
     }
-  }
-  if (at < end && bytes[at] === 0x10) {
-    at++;
-    for (let shift = 0; at < end && shift < 35; shift += 7) {
-      const byte = bytes[at++]!;
-      nanos |= (byte & 127) << shift;
-      if (byte < 128) break;
-    }
-  }
-  if (at === end && (end === start || bytes[end - 1]! < 128)) {
-    moment.seconds = seconds;
-    moment.nanos = nanos;
-    return seconds <= secondsMax && nanos >= 0 && nanos < 1e9;
-  }
-  return readAny(bytes, start, end);
+  } else if (at > end) return readAny(bytes, start, end);
+  found.seconds = seconds;
+  found.nanos = nanos;
+  return nanos < 1e9;
+}
+
+/** The value of a varint, of which this word has four times seven bits. */
+function fourBytes(word: number): number {
+  return (
+    (word & 0x7f) | ((word >>> 1) & 0x3f80) | ((word >>> 2) & 0x1fc000) | ((word >>> 3) & 0xfe00000)
+  );
 }
 
 function readAny(bytes: Buffer, start: number, end: number): boolean {
   reader.bytes = bytes;
   reader.bad = false;
   reader.enter(start, end);
-  moment.seconds = 0;
-  moment.nanos = 0;
+  found.seconds = 0;
+  found.nanos = 0;
   while (reader.next()) {
     if (reader.wireType !== VARINT) continue;
-    if (reader.field === 1) moment.seconds = reader.int;
-    else if (reader.field === 2) moment.nanos = reader.int;
+    if (reader.field === 1) found.seconds = reader.int;
+    else if (reader.field === 2) found.nanos = reader.int;
   }
-  const { seconds, nanos } = moment;
+  const { seconds, nanos } = found;
   return !reader.bad && Math.abs(seconds) <= secondsMax && Math.abs(nanos) < 1e9;
 }

@@ -4,25 +4,47 @@ import type { Column, Dictionary } from '../../pipeline/column.ts';
 import { FIXED64, LENGTH_DELIMITED, VARINT } from '../otlp/reader.ts';
 import { address, type Field, type Message, responseFlags } from './schema.ts';
 
-export const TEXT_FIELD = 1;
-export const COUNT_FIELD = 2;
-export const RATIO_FIELD = 3;
-export const SWITCH_FIELD = 4;
-/** A code into the texts of an enumeration. */
-export const NAME_FIELD = 5;
-/** A number in a message of its own. */
-export const WRAPPED_FIELD = 6;
-export const CIPHER_FIELD = 7;
-export const DURATION_FIELD = 8;
-export const TIME_FIELD = 9;
-export const ADDRESS_FIELD = 10;
-export const FLAGS_FIELD = 11;
-/** A string of which there may be several: they are joined by commas. */
-export const JOINED_FIELD = 12;
-export const MESSAGE_FIELD = 13;
-export const TEXTS_FIELD = 14;
-export const STRUCTS_FIELD = 15;
-export const ANYS_FIELD = 16;
+/** What is done with a field. */
+export const ops = {
+  TEXT_FIELD: 1,
+  COUNT_FIELD: 2,
+  RATIO_FIELD: 3,
+  SWITCH_FIELD: 4,
+  /** A code into the texts of an enumeration. */
+  NAME_FIELD: 5,
+  /** A number in a message of its own. */
+  WRAPPED_FIELD: 6,
+  CIPHER_FIELD: 7,
+  DURATION_FIELD: 8,
+  TIME_FIELD: 9,
+  ADDRESS_FIELD: 10,
+  FLAGS_FIELD: 11,
+  /** A string of which there may be several: they are joined by commas. */
+  JOINED_FIELD: 12,
+  MESSAGE_FIELD: 13,
+  TEXTS_FIELD: 14,
+  STRUCTS_FIELD: 15,
+  ANYS_FIELD: 16,
+} as const;
+
+const {
+  TEXT_FIELD,
+  COUNT_FIELD,
+  RATIO_FIELD,
+  SWITCH_FIELD,
+  NAME_FIELD,
+  WRAPPED_FIELD,
+  CIPHER_FIELD,
+  DURATION_FIELD,
+  TIME_FIELD,
+  ADDRESS_FIELD,
+  FLAGS_FIELD,
+  JOINED_FIELD,
+  MESSAGE_FIELD,
+  TEXTS_FIELD,
+  STRUCTS_FIELD,
+  ANYS_FIELD,
+} = ops;
 
 export type Rule = {
   readonly op: number;
@@ -36,6 +58,8 @@ export type Rule = {
   readonly codes: Int32Array;
   /** The column of the current batch. */
   column: Column | undefined;
+  /** The last duration that went there, in nanoseconds. */
+  nanos: number;
 };
 
 /** By tag: field number and wire type, so that a field of another type has no rule. */
@@ -71,6 +95,7 @@ function ruleOf(field: Field): Rule | undefined {
     dictionary: names?.dictionary,
     codes: names?.codes ?? noCodes,
     column: undefined,
+    nanos: Number.NaN,
   };
 }
 
@@ -99,7 +124,16 @@ function operation({ type, field }: Field): readonly [op: number, wire: number] 
 
 /** A rule for a field that no field of a message is. */
 export function derivedRule(name: string, dictionary?: Dictionary): Rule {
-  return { op: 0, wire: 0, name, inside: none, dictionary, codes: noCodes, column: undefined };
+  return {
+    op: 0,
+    wire: 0,
+    name,
+    inside: none,
+    dictionary,
+    codes: noCodes,
+    column: undefined,
+    nanos: Number.NaN,
+  };
 }
 
 /** The rule among some, and those inside them, for a field of the vocabulary. */
