@@ -22,7 +22,7 @@ export type Http2BesideOptions = {
   readonly firstWordsTimeout: number;
   /** A connection that does not speak HTTP/2 after all. */
   readonly broken: () => void;
-  readonly timedOut: () => void;
+  readonly timedOut: (request: object) => void;
 };
 
 /** What TLS offers to peers. */
@@ -162,7 +162,7 @@ export class Http2Beside {
     const { requestTimeout, timedOut } = this.#options;
     if (requestTimeout === 0) return;
     const timer = setTimeout(() => {
-      timedOut();
+      timedOut(request);
       const { session } = request.stream;
       request.stream.close(constants.NGHTTP2_CANCEL);
       // One that has said GOAWAY has nothing else to wait for.

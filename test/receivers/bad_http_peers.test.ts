@@ -231,6 +231,7 @@ describe('otlp over HTTP is cut short:', () => {
     expect(await said(on.port, `${head}abc`)).toMatch(/^HTTP\/1\.1 408 /);
     await eventually(() => on.refusedRequests('timeout') === 1);
     await undisturbed(on);
+    expect(on.refusedRequests('cut_short')).toBe(0);
   });
 
   test('before there is a request: it is told so', async () => {

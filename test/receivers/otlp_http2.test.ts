@@ -195,11 +195,8 @@ test('otlp leaves HTTP/2 peers that say nothing, and answers those that wait for
 
 test('otlp ends HTTP/2 requests that are never whole, and connections without a word', async () => {
   const { port, context } = await listening({}, { request_timeout: '200ms' });
-  const refused = (): number | undefined =>
-    context.metrics.read('meshlog_receiver_requests_refused_total', {
-      receiver: 'test',
-      reason: 'timeout',
-    });
+  const refused = (reason = 'timeout'): number | undefined =>
+    context.metrics.read('meshlog_receiver_requests_refused_total', { receiver: 'test', reason });
   const socket = connectTcp(port, '127.0.0.1');
   socket.resume();
   open.push(() => socket.destroy());
@@ -208,6 +205,7 @@ test('otlp ends HTTP/2 requests that are never whole, and connections without a 
   await eventually(() => context.budget.usedBytes > 0);
   await eventually(() => refused() === 1);
   await eventually(() => context.budget.usedBytes === 0);
+  expect(refused('cut_short')).toBeUndefined();
   expect(socket.destroyed).toBe(false);
   const silent = connectTcp(port, '127.0.0.1');
   silent.resume();

@@ -45,6 +45,8 @@ export class HttpListener {
   #server: Server | undefined;
   #http2: Http2Beside | undefined;
   #tls: LoadedTls | undefined;
+  /** Connections of HTTP/1.1, and requests of HTTP/2, that were not whole in time. */
+  readonly #late = new WeakSet<object>();
   #underWay = 0;
   /** How many requests of a connection wait for their answer. */
   readonly #asking = new Map<Socket, number>();
@@ -142,14 +144,20 @@ export class HttpListener {
       idleTimeout: this.#config.idle_timeout,
       firstWordsTimeout: options.headersTimeout,
       broken: () => refused('protocol'),
-      timedOut: () => this.#refused('timeout'),
+      timedOut: (request) => {
+        this.#late.add(request);
+        this.#refused('timeout');
+      },
     });
     this.#http2.attach(server, tls === undefined ? 'plain' : 'tls');
     server.maxConnections = this.#config.max_connections;
     server.on('drop', () => refused('limit'));
     server.on('clientError', ({ code = '' }: NodeJS.ErrnoException, socket) => {
       if (code.startsWith('HPE_')) refused('protocol');
-      if (code === 'ERR_HTTP_REQUEST_TIMEOUT') this.#refused('timeout');
+      if (code === 'ERR_HTTP_REQUEST_TIMEOUT') {
+        this.#late.add(socket);
+        this.#refused('timeout');
+      }
       const status = clientErrors.get(code) ?? '400 Bad Request';
       if (socket.writable) socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\n\r\n`);
       else socket.destroy();
@@ -209,6 +217,8 @@ export class HttpListener {
         bytesMax: this.#config.max_request_body_size,
         reserve: (bytes) => room.reserve(bytes),
       });
+      // One that took too long is counted already.
+      if (this.#late.has(request) || this.#late.has(request.socket)) return;
       if ('kind' in body) return this.#settle(response, encoding, body);
       this.#settle(response, encoding, await this.#parts.intake.take(body.bytes, encoding));
     } finally {
