@@ -94,15 +94,16 @@ export class ControlServer {
         // The asker has gone: there is nobody to tell.
         .catch(() => undefined);
     });
-    const umask = process.umask(0o177);
-    try {
-      await new Promise<void>((resolve, reject) => {
-        server.once('error', reject);
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', reject);
+      // The socket is bound inside `start`: nothing else of the process makes a file meanwhile.
+      const umask = process.umask(0o177);
+      try {
         server.start().then(() => resolve(), reject);
-      });
-    } finally {
-      process.umask(umask);
-    }
+      } finally {
+        process.umask(umask);
+      }
+    });
     server.removeAllListeners('error');
     server.on('error', () => undefined);
     await chmod(path, 0o600);

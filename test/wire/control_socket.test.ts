@@ -1,5 +1,5 @@
 import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { connect } from 'node:net';
+import { connect, Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -36,6 +36,25 @@ test('control_socket answers, and only its user may ask', async () => {
   expect(statSync(path).mode & 0o777).toBe(0o600);
   await server.close();
   await expect(ask(path, {}, 500)).rejects.toThrow();
+});
+
+test('control_socket is bound for its user only, and other files of the process are not', async () => {
+  const { listen } = Server.prototype;
+  const before = process.umask();
+  const seen: number[] = [];
+  Server.prototype.listen = function (this: Server, ...args: unknown[]) {
+    const listening = (listen as (...args: unknown[]) => Server).apply(this, args);
+    seen.push(statSync(path).mode & 0o777);
+    queueMicrotask(() => seen.push(process.umask()));
+    return listening;
+  } as typeof listen;
+  try {
+    const server = await ControlServer.open(path, echo);
+    expect(seen).toEqual([0o600, before]);
+    await server.close();
+  } finally {
+    Server.prototype.listen = listen;
+  }
 });
 
 test('control_socket passes errors on', async () => {
