@@ -48,6 +48,8 @@ export type GrpcServerOptions = {
 
 const headerListBytesMax = 16 * 1024;
 const headerPairsMax = 64;
+/** What peers may send ahead while their messages are read; with many of them, each less. */
+const aheadBytesMax = 16 * 1024 * 1024;
 const handshakeTimeoutMs = 10_000;
 /** All connections in plain text are read through one buffer: what is in it is dealt with before the next is read. */
 const shared = Buffer.allocUnsafeSlow(64 * 1024);
@@ -150,6 +152,7 @@ export class GrpcServer {
         streamsMax: maxConcurrentStreams,
         headerListBytesMax,
         headerPairsMax,
+        aheadBytes: () => aheadBytesMax / this.#sessions.size,
         open: (stream, headers) => this.#call(stream, headers),
         broken: () => refused?.('protocol'),
         closed: () => {

@@ -22,6 +22,8 @@ export type ConnectionOptions = {
   readonly streamsMax: number;
   readonly headerListBytesMax: number;
   readonly headerPairsMax: number;
+  /** What may come on this connection ahead of being asked for, about. */
+  readonly aheadBytes: () => number;
   /** A request; undefined: nobody reads it. */
   readonly open: (stream: Stream, headers: Headers) => StreamReader | undefined;
   /** The peer does not speak HTTP/2, or breaks its rules: the connection ends. */
@@ -29,8 +31,8 @@ export type ConnectionOptions = {
   readonly closed: () => void;
 };
 
-/** What a peer may send on a stream while its messages are read. Before: the default, which every peer keeps to. */
-const streamWindowBytes = 256 * 1024;
+/** The most that a peer may send ahead on a stream while it is read. Before: the default, which every peer keeps to. */
+const streamWindowMax = 256 * 1024;
 const connectionWindowBytes = 1024 * 1024;
 /** Header blocks are longer than this from nobody who is well. */
 const blockBytesMax = 64 * 1024;
@@ -47,7 +49,6 @@ export class Connection {
   readonly streams = new Map<number, Stream>();
   /** Streams with bytes that wait for a window. */
   readonly blocked = new Set<Stream>();
-  readonly streamWindow = streamWindowBytes;
   readonly remoteAddress: string | undefined;
   sendWindow = windowDefault;
   /** When something came in last, by performance.now(). */
@@ -136,6 +137,12 @@ export class Connection {
   ping(answered: () => void): void {
     this.#pinged = answered;
     this.out.ping(0, Buffer.alloc(8));
+  }
+
+  /** @internal What a stream that is read may have open. */
+  get streamWindow(): number {
+    const share = Math.min(connectionWindowBytes, this.#options.aheadBytes()) / this.streams.size;
+    return Math.max(windowDefault, Math.min(streamWindowMax, Math.floor(share)));
   }
 
   /** @internal Ends a stream of ours in both directions. */
