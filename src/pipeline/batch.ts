@@ -40,6 +40,8 @@ export class Batch extends Fields {
   resourceOf: Uint16Array | undefined = undefined;
   /** Attributes that every row of the batch has: file path, peer address. Columns of the same name win. */
   attributes: Attributes = noFacts;
+  /** Another view of the rows may read `selection`. */
+  #sharesSelection = false;
   #utf8: boolean | undefined = undefined;
   #parent: Batch | undefined = undefined;
   #undecoded: Undecoded<Batch> | undefined = undefined;
@@ -51,14 +53,14 @@ export class Batch extends Fields {
   abandoned = false;
   #holders = 1;
 
-  /** A batch of at most `rows` rows over `bytes`; the receiver fills rowStart, rowEnd, then calls `filled`. */
-  constructor(bytes: Buffer, length: number, rows: number) {
-    super(Math.max(64, 2 ** Math.ceil(Math.log2(Math.max(1, rows)))));
+  /** A batch of at most `rows` rows over `bytes`; whoever makes it adds them. With `like`: the rows of that one. */
+  constructor(bytes: Buffer, length: number, rows: number, like?: Batch) {
+    super(like?.capacity ?? Math.max(64, 2 ** Math.ceil(Math.log2(Math.max(1, rows)))));
     this.bytes = bytes;
     this.length = length;
-    this.rowStart = new Int32Array(this.capacity);
-    this.rowEnd = new Int32Array(this.capacity);
-    this.selection = new Int32Array(this.capacity);
+    this.rowStart = like?.rowStart ?? new Int32Array(this.capacity);
+    this.rowEnd = like?.rowEnd ?? new Int32Array(this.capacity);
+    this.selection = like?.selection ?? new Int32Array(this.capacity);
   }
 
   /** A batch whose bytes come from the pool: copies `source`. For tests and low-volume receivers. */
@@ -116,12 +118,15 @@ export class Batch extends Fields {
 
   /** Narrows the selection to the rows for which `keeps` is true. */
   keep(keeps: (row: number) => boolean): void {
-    const selection = this.selection;
+    const before = this.selection;
+    const selection = this.#sharesSelection ? new Int32Array(this.count) : before;
     let kept = 0;
     for (let i = 0; i < this.count; i++) {
-      const row = selection[i]!;
+      const row = before[i]!;
       if (keeps(row)) selection[kept++] = row;
     }
+    this.selection = selection;
+    this.#sharesSelection = false;
     this.count = kept;
   }
 
@@ -130,31 +135,25 @@ export class Batch extends Fields {
    * must not be written (`ownColumn` copies). It lives no longer than this batch.
    */
   fork(): Batch {
-    return new Batch(this.bytes, this.length, 1).#adopt(this);
-  }
-
-  #adopt(parent: Batch): Batch {
-    const fork = this as Mutable<Batch>;
-    fork.capacity = parent.capacity;
-    fork.rowStart = parent.rowStart;
-    fork.rowEnd = parent.rowEnd;
-    fork.rows = parent.rows;
-    fork.selection = parent.selection.slice();
-    fork.count = parent.count;
-    fork.source = parent.source;
-    if (parent.#undecoded === undefined) this.borrow(parent);
+    const fork = new Batch(this.bytes, this.length, this.rows, this);
+    fork.rows = this.rows;
+    fork.count = this.count;
+    fork.#sharesSelection = true;
+    this.#sharesSelection = true;
+    fork.source = this.source;
+    if (this.#undecoded === undefined) fork.borrow(this);
     else {
-      // Not the parent's: what is written there later is not seen here.
-      this.#origin = parent.#origin ?? parent;
-      this.leaveUndecoded(parent.#undecoded);
+      // Not this one's columns: what is written here later is not seen there.
+      fork.#origin = this.#origin ?? this;
+      fork.leaveUndecoded(this.#undecoded);
     }
-    fork.observedMs = parent.observedMs;
-    fork.resources = parent.resources;
-    fork.resourceOf = parent.resourceOf;
-    fork.attributes = parent.attributes;
-    this.#utf8 = parent.#utf8;
-    this.#parent = parent;
-    return this;
+    fork.observedMs = this.observedMs;
+    fork.resources = this.resources;
+    fork.resourceOf = this.resourceOf;
+    fork.attributes = this.attributes;
+    fork.#utf8 = this.#utf8;
+    fork.#parent = this;
+    return fork;
   }
 
   /** Keeps the batch, and what it is a fork of, beyond their release, until `letGo`: a reader that comes later. */
@@ -260,5 +259,3 @@ export class Batch extends Fields {
     return this.source === 'line' ? this.line(row) : undefined;
   }
 }
-
-type Mutable<T> = { -readonly [K in keyof T]: T[K] };

@@ -212,7 +212,7 @@ function mergeResources(merged: Batch, batches: readonly Batch[]): void {
   const resources: Attributes[] = [];
   const indexes = new Map<Attributes, number>();
   const byText = new Map<string, number>();
-  const of = new Uint16Array(merged.capacity);
+  let of: Uint16Array | undefined;
   const indexOf = (resource: Attributes): number => {
     let index = indexes.get(resource);
     if (index !== undefined) return index;
@@ -232,11 +232,14 @@ function mergeResources(merged: Batch, batches: readonly Batch[]): void {
   for (const batch of batches) {
     for (let i = 0; i < batch.count; i++) {
       const own = batch.resourceOf?.[batch.selection[i]!] ?? 0;
-      of[target++] = indexOf(batch.resources[own] ?? batch.resource);
+      const index = indexOf(batch.resources[own] ?? batch.resource);
+      if (index > 0) of ??= new Uint16Array(merged.capacity);
+      if (of !== undefined) of[target] = index;
+      target++;
     }
   }
   merged.resources = resources;
-  merged.resourceOf = resources.length > 1 ? of : undefined;
+  merged.resourceOf = of;
 }
 
 function mergeAttributes(merged: Batch, batches: readonly Batch[]): void {

@@ -207,14 +207,20 @@ export class Passable {
     const view = this.#view;
     let seen = 0;
     let i = from | 0;
-    for (; i + 16 <= to; i = (i + 16) | 0) {
-      seen |=
-        view.getInt32(i, true) |
-        view.getInt32(i + 4, true) |
-        view.getInt32(i + 8, true) |
-        view.getInt32(i + 12, true);
+    if (to - from < 4) for (; i < to; i = (i + 1) | 0) seen |= view.getInt8(i);
+    else {
+      const last = (to - 16) | 0;
+      for (; i <= last; i = (i + 16) | 0) {
+        seen |=
+          view.getInt32(i, true) |
+          view.getInt32(i + 4, true) |
+          view.getInt32(i + 8, true) |
+          view.getInt32(i + 12, true);
+      }
+      const end = (to - 4) | 0;
+      for (; i < end; i = (i + 4) | 0) seen |= view.getInt32(i, true);
+      seen |= view.getInt32(end, true);
     }
-    for (; i < to; i++) seen |= view.getInt8(i);
     if ((seen & 0x80808080) !== 0) this.#high = true;
   }
 

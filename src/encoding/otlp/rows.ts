@@ -24,7 +24,7 @@ export class Rows {
   readonly #reader: ProtobufReader;
   readonly #indexes = new Map<Attributes, number>();
   readonly #resources: Attributes[] = [];
-  readonly #isLine: Uint8Array;
+  #isLine: Uint8Array | undefined;
   #lines = 0;
   #resourceOf: Uint16Array | undefined;
   #resource = 0;
@@ -38,7 +38,6 @@ export class Rows {
     this.ends = batch.rowEnd;
     this.#idsAt = sourceLength;
     this.#reader = new ProtobufReader(batch.bytes);
-    this.#isLine = new Uint8Array(batch.capacity);
   }
 
   /** The resource of the records that follow. */
@@ -164,8 +163,8 @@ export class Rows {
     lines.body = undefined;
     if (lines === batch) return [batch];
     const others = batch.fork();
-    lines.keep((row) => this.#isLine[row] === 1);
-    others.keep((row) => this.#isLine[row] === 0);
+    lines.keep((row) => this.#isLine?.[row] === 1);
+    others.keep((row) => this.#isLine?.[row] === 0);
     return [lines, others];
   }
 
@@ -175,7 +174,8 @@ export class Rows {
     for (const column of [batch.time, batch.severity, batch.body, batch.traceId, batch.spanId]) {
       column?.clear(row);
     }
-    if (this.#isLine[row] === 1) this.#lines--;
+    if (this.#isLine?.[row] !== 1) return;
+    this.#lines--;
     this.#isLine[row] = 0;
   }
 
@@ -190,6 +190,7 @@ export class Rows {
     if (field === 1 && reader.wireType === LENGTH_DELIMITED) {
       batch.rowStart[row] = reader.start;
       batch.rowEnd[row] = reader.stop;
+      this.#isLine ??= new Uint8Array(batch.capacity);
       if (this.#isLine[row] === 0) this.#lines++;
       this.#isLine[row] = 1;
       return true;

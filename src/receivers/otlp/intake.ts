@@ -76,12 +76,14 @@ export class Intake {
    * Delivers the records of a request and says what to answer. `own` is a buffer of the pool that begins with the message
    * and is given away with it. Requests that come in together are delivered together.
    */
-  async take(message: Buffer, encoding: 'protobuf' | 'json', own?: Buffer): Promise<Outcome> {
+  take(message: Buffer, encoding: 'protobuf' | 'json', own?: Buffer): Promise<Outcome> {
     if (this.#refusedMs !== undefined) this.#calm(this.#refusedMs);
     let protobuf = message;
     if (encoding === 'json') {
       const read = fromJson(message.toString());
-      if ('problem' in read) return invalid(`the request is no OTLP/JSON: ${read.problem}`);
+      if ('problem' in read) {
+        return Promise.resolve(invalid(`the request is no OTLP/JSON: ${read.problem}`));
+      }
       protobuf = read.bytes;
     }
     return new Promise((resolve) => {
