@@ -89,13 +89,13 @@ test('disk_queue lets sources wait a little for an exporter that works, and not 
   expect(seen).toEqual(numbered(20));
 });
 
-test('disk_queue does not let sources wait for a peer that is away', async () => {
+// A busy machine may take as long now and then; a queue that lets sources wait does it every time.
+test('disk_queue does not let sources wait for a peer that is away', { retry: 3 }, async () => {
   const { queue } = folder.over(away, { concurrency: 1 });
   await queue.start();
   await queue.put(Batch.ofLines(['first']));
   await pause(10);
-  // Seven fit into memory: the rest would have to wait.
-  expect(await heldUp(numbered(16), (text) => queue.put(large(text)))).toBeLessThan(5);
+  expect(await heldUp(numbered(16), (text) => queue.put(large(text)))).toBe(0);
   expect(await queue.stop(now())).toEqual({ left: 0, persisted: 17 });
   const { seen } = await folder.collected();
   expect(seen.map((line) => line.split('.')[0])).toEqual(['first', ...numbered(16)]);
