@@ -100,3 +100,38 @@ test('disk_queue does not let sources wait for a peer that is away', { retry: 3 
   const { seen } = await folder.collected();
   expect(seen.map((line) => line.split('.')[0])).toEqual(['first', ...numbered(16)]);
 });
+
+test('disk_queue that has nearly caught up goes on from memory, although its source never pauses', async () => {
+  const total = 40;
+  const made: Batch[] = [];
+  const puts: Promise<void>[] = [];
+  const seen: string[] = [];
+  const fromMemory: boolean[] = [];
+  const { promise: opened, resolve: open } = Promise.withResolvers<void>();
+  const { queue } = folder.over(
+    async (batch) => {
+      await opened;
+      fromMemory.push(batch === made[seen.length]);
+      seen.push(...firstWords(batch));
+      // As much comes in as goes out: something is always left to be read.
+      if (made.length < total) put();
+      await pause(5);
+    },
+    { concurrency: 1, persist_after: '0', batch: { min_size: 0, max_size: '1KiB' } },
+  );
+  function put(): void {
+    const batch = large(`${made.length}`);
+    made.push(batch);
+    puts.push(queue.put(batch));
+  }
+  await queue.start();
+  for (let n = 0; n < 12; n++) put();
+  // More than fits into memory: the rest has to be read back.
+  await Promise.all(puts);
+  open();
+  while (seen.length < total) await pause(5);
+  await queue.stop(later());
+  expect(seen).toEqual(numbered(total));
+  expect(fromMemory.slice(0, 12)).toContain(false);
+  expect(fromMemory.slice(-10)).toEqual(Array(10).fill(true));
+});

@@ -47,8 +47,7 @@ export class FrameReader {
   /** Takes over what was committed. `isAway`: the peer is. */
   committed(frames: readonly Committed[], isAway: boolean): void {
     const bytes = frames.reduce((sum, { length }) => sum + length, 0);
-    const follows = this.unreadBytes === this.fresh.bytes + bytes;
-    this.fresh.add(frames, { follows, isAway });
+    this.fresh.add(frames, { unreadBytes: this.unreadBytes - bytes, isAway });
   }
 
   /** Goes to `position` without delivering what lies before it. */
@@ -92,6 +91,10 @@ export class FrameReader {
   }
 
   #takeFresh(): QueuedFrame | undefined {
+    const { start } = this.fresh;
+    // What lies before it is read from disk first.
+    if (start === undefined || this.unreadBytes > this.#segments.bytesAfter(start))
+      return undefined;
     const fresh = this.fresh.take();
     if (fresh === undefined) return undefined;
     const { batch, records, at, length } = fresh;

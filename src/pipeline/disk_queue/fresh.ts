@@ -1,13 +1,16 @@
-// Committed batches that are still in memory: while the exporter keeps up it gets them from here, and nothing is read back
-// from disk. They take a bounded part of memory. When it is used up, sources learn of the commit a little later, so that
+// Committed batches that are still in memory: while the exporter keeps up, or nearly does, it gets them from here, and
+// nothing is read back from disk. They take a bounded part of memory. When it is used up, sources learn of the commit a little later, so that
 // what this process does for the exporter comes before taking in more. An exporter that stays behind, or whose peer is
 // away, holds nobody up: what does not fit is then read back from disk.
 
 import { Fifo } from '../fifo.ts';
 import type { Committed } from './puts.ts';
+import type { Position } from './state.ts';
 
 /** Bytes of memory that batches take from here. */
 const memoryBytesMax = 8 << 20;
+/** No more than this is read back from disk before what is here: an exporter that has nearly caught up gets the rest from memory. */
+const behindBytesMax = 8 << 20;
 /** Sources that wait go on together once this little is left: then the next commit is a large one. */
 const memoryBytesLow = memoryBytesMax / 2;
 /** The longest that a source waits for the exporter. */
@@ -18,17 +21,27 @@ export class Fresh {
   /** Committed, and their sources do not know it yet: the last ones that came. */
   readonly #held = new Set<Committed>();
   #memoryBytes = 0;
+  /** Whether what is committed next follows what waits here. */
+  #isOpen = false;
   #timer: NodeJS.Timeout | undefined;
   #hurry = false;
   /** Bytes on disk of what waits here. */
   bytes = 0;
 
-  /** Takes over what was committed next, or only tells its sources. `isAway`: the peer is. */
+  /** Where what waits here begins. */
+  get start(): Position | undefined {
+    return this.#waiting.at(0)?.at;
+  }
+
+  /**
+   * Takes over what was committed next, or only tells its sources. `unreadBytes`: on disk before it, with what waits here.
+   * `isAway`: the peer is.
+   */
   add(
     committed: readonly Committed[],
-    { follows, isAway }: { follows: boolean; isAway: boolean },
+    { unreadBytes, isAway }: { unreadBytes: number; isAway: boolean },
   ): void {
-    let keeps = follows;
+    let keeps = this.#waiting.length > 0 ? this.#isOpen : unreadBytes <= behindBytesMax;
     for (const one of committed) {
       const isFull = this.#memoryBytes >= memoryBytesMax || this.#held.size > 0;
       keeps &&= !isFull || !(isAway || this.#hurry);
@@ -43,6 +56,7 @@ export class Fresh {
       if (isFull) this.#held.add(one);
       else one.resolve();
     }
+    this.#isOpen = keeps;
     if (this.#held.size > 0) this.#timer ??= setTimeout(() => this.#late(), holdMsMax);
   }
 
@@ -89,6 +103,7 @@ export class Fresh {
     const rest = this.#waiting.drain();
     const kept = rest.filter((one) => !this.#held.has(one));
     this.#waiting.putBack(kept);
+    this.#isOpen &&= kept.length === rest.length;
     for (const one of rest.slice(kept.length)) {
       this.bytes -= one.length;
       this.done(one);
