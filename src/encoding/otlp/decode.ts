@@ -37,6 +37,8 @@ export type Decoded = {
   release(): void;
 };
 
+/** Where nearly every batch has a record that is decoded, one in 64 is looked through to see whether that goes on. */
+const missesMax = 6;
 const noFacts: Attributes = Object.freeze({});
 
 /**
@@ -53,6 +55,9 @@ export class OtlpDecoder {
   });
   readonly #passable = new Passable(this.#keys);
   readonly #resources = new ResourceFacts();
+  /** Batches in a row that could not be left undecoded, and how many are not looked through for that. */
+  #misses = 0;
+  #skips = 0;
 
   constructor(accessLogs: 'auto' | 'always' | 'never') {
     this.#accessLogs = accessLogs;
@@ -87,6 +92,10 @@ export class OtlpDecoder {
    * none that may be left so, and there are no rows.
    */
   #leave(rows: Rows, ends: readonly number[]): number[] | undefined {
+    if (this.#skips > 0) {
+      this.#skips--;
+      return undefined;
+    }
     const { batch } = rows;
     const passable = this.#passable;
     passable.begin(batch.bytes);
@@ -95,10 +104,13 @@ export class OtlpDecoder {
       const before = batch.rows;
       if (!this.#request(rows, ends[i - 1] ?? 0, ends[i]!, passable)) {
         rows.clear();
+        this.#misses = Math.min(this.#misses + 1, missesMax);
+        this.#skips = 2 ** this.#misses - 1;
         return undefined;
       }
       taken.push(batch.rows - before);
     }
+    this.#misses = 0;
     return taken;
   }
 
