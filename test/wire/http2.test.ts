@@ -46,7 +46,7 @@ async function serving(options: Partial<GrpcServerOptions> = {}): Promise<number
   const server = new GrpcServer({
     address: { kind: 'tcp', host: '127.0.0.1', port: 0 },
     allowedSpiffeIds: [],
-    maxConnections: 10,
+    maxConnections: 100,
     maxConcurrentStreams: 100,
     messageBytesMax: 1024 * 1024,
     keepalive: {
@@ -455,4 +455,60 @@ test('http2 gives a window again as it is read, and none while nobody reads', as
     await new Promise((round) => setImmediate(round));
   }
   await eventually(() => updates() === 1);
+});
+
+test('http2 survives whatever peers say, and good ones beside them notice nothing', async () => {
+  let seed = 11;
+  const random = (below: number): number => {
+    seed = (seed * 48_271) % 2_147_483_647;
+    return seed % below;
+  };
+  const later = <T>(value: T): Promise<T> => new Promise((go) => setTimeout(go, random(3), value));
+  const slow: GrpcMethod = {
+    streaming: true,
+    admit: () => later(undefined),
+    open: () => ({
+      message: () => later(undefined),
+      end: () => later({ code: 14, details: 'später' }),
+    }),
+  };
+  const methods = new Map([
+    ['/mirror', mirror],
+    ['/slow', slow],
+  ]);
+  const port = await serving({ methods, maxConcurrentStreams: 10, requestTimeout: 50 });
+  const on = session(port);
+  const anything = (last: number): Buffer => {
+    const stream = random(9) === 0 ? random(30) : Math.max(1, last - 2 * random(5));
+    const noise = Buffer.from(Array.from({ length: random(40) }, () => random(256)));
+    const data = framed(Buffer.alloc(random(5) === 0 ? 16_000 : random(100)));
+    const kinds = [
+      headersFrame(last, random(2) === 0 ? '/mirror' : '/slow'),
+      dataFrame(stream, data, random(2)),
+      dataFrame(stream, Buffer.concat([Buffer.from([random(9)]), data]).subarray(0, 50), padded),
+      frame(frameType.windowUpdate, { stream, payload: uint32(random(5000)) }),
+      frame(frameType.reset, { stream, payload: uint32(8) }),
+      settingsFrame([[4, random(70_000)]]),
+      frame(frameType.ping, { flags: random(2), payload: Buffer.alloc(8) }),
+      random(9) === 0 ? frame(random(12), { stream, flags: random(256), payload: noise }) : noise,
+    ];
+    return kinds[random(random(20) === 0 ? 8 : 7)] as Buffer;
+  };
+  const spoken = Array.from({ length: 60 }, async () => {
+    const { socket } = await peer(port);
+    let last = 1;
+    socket.write(Buffer.concat([greeting, headersFrame(1, '/slow')]));
+    for (let i = 0; i < 40 && !socket.destroyed; i++) {
+      last += 2;
+      const words = Buffer.concat(Array.from({ length: 5 }, () => anything(last)));
+      const cut = random(words.length + 1);
+      socket.write(words.subarray(0, cut));
+      await later(undefined);
+      socket.write(words.subarray(cut));
+    }
+    socket.destroy();
+  });
+  for (let i = 0; i < 20; i++) expect((await call(on, message)).status).toBe('0');
+  await Promise.all(spoken);
+  expect((await call(on, message)).body.subarray(-message.length)).toEqual(message);
 });
