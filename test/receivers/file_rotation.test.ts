@@ -71,6 +71,48 @@ for (const include of [['*.log'], ['*.log*']]) {
   });
 }
 
+for (const packs of [false, true]) {
+  test(`file reads what had its path for a moment only, between two looks${packs ? ', and was packed at once' : ''}`, async () => {
+    const folder = new Folder();
+    folder.write('a.log', numbered('one', 30));
+    const followed = await folder.follow({
+      include: ['a.log'],
+      poll_interval: '200ms',
+      compression: 'auto',
+    });
+    await followed.until(30);
+    // Seen at its path again: what is made from now on is new.
+    await delay(450);
+    folder.append('a.log', 'last of one\n');
+    copyFileSync(folder.at('a.log'), folder.at('a.log.copy'));
+    folder.rename('a.log', 'a.log.1');
+    for (const name of ['two', 'three']) {
+      folder.write('a.log', numbered(name, 20));
+      folder.rename('a.log.1', `a.log.2.${name}`);
+      folder.rename('a.log', 'a.log.1');
+      if (!packs) continue;
+      folder.write('a.log.1.gz', gzipSync(numbered(name, 20)));
+      folder.remove('a.log.1');
+      folder.rename('a.log.1.gz', 'a.log.1');
+      folder.rename('a.log.1', `a.log.${name}.gz`);
+      folder.write('a.log.1', '');
+    }
+    folder.write('a.log', numbered('four', 10));
+    await settled(followed, [
+      ...numberedLines('one', 30),
+      'last of one',
+      ...['two', 'three'].flatMap((name) => numberedLines(name, 20)),
+      ...numberedLines('four', 10),
+    ]);
+    await delay(1200);
+    expect(followed.lines.length).toBe(81);
+    // The next rotation is one as usual.
+    folder.rename('a.log', 'a.log.five');
+    folder.write('a.log', 'five\n');
+    await followed.until(82);
+  });
+}
+
 test('file skips the hole that a writer leaves when it does not append (F2)', async () => {
   const folder = new Folder();
   const writer = openSync(folder.at('a.log'), 'w');

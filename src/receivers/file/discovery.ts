@@ -94,13 +94,18 @@ export class Discovery {
     else for (const path of chosen.folders) await this.#walk(path, rest, depth + 1);
   }
 
-  #add(path: string): void {
+  /** Whether a path is left out although it may match. */
+  excludes(path: string): boolean {
     let excluded = this.#excludedMemo.get(path);
     if (excluded === undefined) {
       excluded = this.#excluded(path);
       this.#excludedMemo.set(path, excluded);
     }
-    if (!excluded) this.#found.add(path);
+    return excluded;
+  }
+
+  #add(path: string): void {
+    if (!this.excludes(path)) this.#found.add(path);
   }
 
   #choose(

@@ -28,8 +28,10 @@ export const file = receiver({
 nothing is lost by a crash, an outage of a sink or a rotation; lines that were on their way are then read again
 (with include_offset they carry the same log.record.id). A file is known by device and inode, guarded by its
 first bytes and by those before the place. A renamed or deleted file is read to its end; a file that is emptied
-begins anew, and a copy made before that (copytruncate, gzip) is read where the original left off. Lost is what
-was removed before anybody looked. Without a state directory places are kept in memory only, until the receiver
+begins anew, and a copy made before that (copytruncate, gzip) is read where the original left off. A file that was
+rotated away before anybody looked is found under names such as \`app.log.1\`, \`app.log-20250219.gz\` or
+\`app-20250219.log\`; for others, and for what was rotated while this process was down, \`include\` has to match them.
+Lost is what was removed before anybody looked. Without a state directory places are kept in memory only, until the receiver
 ends or its configuration changes; so they are while the state directory cannot be written, which is said again and
 again. Paths that do not exist and files that may not be read are named in the log and tried all the time. Damaged state is put aside, said in the log, and every file is then read from
 its beginning: twice rather than not at all.`,

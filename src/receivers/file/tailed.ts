@@ -74,6 +74,8 @@ export class Tailed {
   seenMs = 0;
   /** When it was last certain to be what it had been. */
   readMs = 0;
+  /** When it was seen at its path last. */
+  lookedMs = 0;
 
   /** Facts for its batches, made when first needed. */
   facts: { attributes: Attributes; resource: Attributes } | undefined;

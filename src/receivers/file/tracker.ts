@@ -5,6 +5,7 @@ import { type BigIntStats, fstatSync, readSync, statSync } from 'node:fs';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Context } from '../../pipeline/component.ts';
 import type { Admission } from './admission.ts';
+import { madeBetween } from './between.ts';
 import type { Counters } from './counters.ts';
 import type { Discovery } from './discovery.ts';
 import type { Handles } from './handles.ts';
@@ -121,12 +122,17 @@ export class Tracker {
     }
     troubles.clear(file.path);
     if (stats === undefined || stats.ino !== file.ino || stats.dev !== file.dev) {
-      const { path } = file;
+      const { path, lookedMs } = file;
       await this.#leave(file, nowMs);
-      if (stats !== undefined && !this.#options.known.live.has(path))
-        await admission.admit(path, stats);
+      if (stats === undefined) return;
+      if (lookedMs > 0) await this.#catchUp(path, lookedMs);
+      const { live } = this.#options.known;
+      if (!live.has(path)) await admission.admit(path, stats);
+      const next = live.get(path);
+      if (next !== undefined) next.lookedMs = nowMs;
       return;
     }
+    file.lookedMs = nowMs;
     await this.#compare(file, stats, nowMs);
     if (file.state === 'live') this.#idle(file, nowMs);
   }
@@ -185,6 +191,19 @@ export class Tracker {
     if (file.finished) return;
     const missing = await recovery.find([file]);
     if (file.size > file.position) this.#report(missing);
+  }
+
+  /** Files that had the path since it was looked at last, and have been moved away already: they are read to their ends. */
+  async #catchUp(path: string, sinceMs: number): Promise<void> {
+    const { known, admission, discovery, context } = this.#options;
+    for (const between of madeBetween(path, sinceMs)) {
+      const { dev, ino } = between.stats;
+      const isKnown = known.followed(dev, ino) !== undefined;
+      if (isKnown || discovery.excludes(between.path)) continue;
+      await admission.admit(between.path, between.stats);
+      const file = known.followed(dev, ino);
+      if (file?.state === 'live' && file.path === between.path) known.leave(file, context.now());
+    }
   }
 
   async #lookAtGone(file: Tailed, nowMs: number): Promise<void> {
