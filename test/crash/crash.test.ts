@@ -50,7 +50,7 @@ for (const { name, faults, ...kind } of lives) {
     } finally {
       await scenario.close();
     }
-  }, 60_000);
+  }, 90_000);
 }
 
 test('crash: nothing acknowledged is lost before sinks that refuse, hang, reset, answer late and flap', async () => {
@@ -98,7 +98,7 @@ for (const queue of ['disk', 'memory'] as const) {
       await daemon.kill();
       await scenario.close();
     }
-  }, 60_000);
+  }, 90_000);
 
   test(`shutdown under load: nothing acknowledged is lost with a ${queue} queue, whatever the sink does`, async () => {
     const scenario = await Scenario.create({ queue, sink: 'otlp' });
@@ -113,5 +113,5 @@ for (const queue of ['disk', 'memory'] as const) {
     } finally {
       await scenario.close();
     }
-  }, 60_000);
+  }, 90_000);
 }
