@@ -61,7 +61,8 @@ export class DaemonProcess {
       '--config',
       file,
     ];
-    const env = { ...process.env, MALLOC_ARENA_MAX: '1' };
+    const malloc = { MALLOC_ARENA_MAX: '1', MALLOC_MMAP_THRESHOLD_: '131072' };
+    const env = { ...process.env, ...malloc };
     const child = spawn(process.execPath, args, { stdio: ['ignore', 'ignore', 'pipe'], env });
     let said = '';
     await new Promise<void>((done, failed) => {

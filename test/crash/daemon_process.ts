@@ -45,6 +45,7 @@ export class DaemonProcess {
         NODE_COMPILE_CACHE: join(root, 'node_modules/.cache/node'),
         NODE_NO_WARNINGS: '1',
         MALLOC_ARENA_MAX: '1',
+        MALLOC_MMAP_THRESHOLD_: '131072',
         MESHLOG_FAULT: options.fault ?? '',
       },
     });

@@ -11,12 +11,8 @@ import { alsLoad, type Load, otlpLoad } from './load.ts';
 import { payload } from './payload.ts';
 
 const budgetMib = 64;
-/**
- * What the process may take besides its budget. Streams and calls cost more than lines: their buffers of HTTP/2, and the
- * garbage between two collections.
- */
-const besidesMib = (offered: readonly Source[]): number =>
-  offered.includes('envoy_als') || offered.includes('otlp') ? 180 : 140;
+/** What the process may take besides its budget. */
+const besidesMib = 140;
 /** Far more than is read before the receiver waits. */
 const filesMibMax = 96;
 
@@ -85,7 +81,7 @@ export async function memoryUnderDeadSinks(
     const sentBytes = loads.reduce((sum, load) => sum + load.sentBytes(), writtenBytes);
     return {
       peakMib,
-      boundMib: budgetMib + besidesMib(offered),
+      boundMib: budgetMib + besidesMib,
       offeredMib: sentBytes / 1024 ** 2,
       usedMib: status.budget.used / 1024 ** 2,
       waiting: Object.fromEntries(status.receivers.map(({ id, waiting }) => [id, waiting])),
