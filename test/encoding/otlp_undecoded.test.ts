@@ -66,14 +66,28 @@ describe('an undecoded batch', () => {
     const other = batchOf('b');
     other.attributes = { peer: 'y' };
     expect(names(mergeBatches([batchOf('a'), other])).at(-1)).toBe('name,peer');
-    const kvlist = new OtlpEncoder({
-      body: 'fields',
-      attributes: 'none',
-      bytesMax: 1e7,
-      version: '',
+    for (const attributes of ['none', 'all'] as const) {
+      const kvlist = new OtlpEncoder({ body: 'fields', attributes, bytesMax: 1e7, version: '' });
+      const [record] = seenRecords(kvlist.encode(batchOf('c')).bytes);
+      expect([record?.body, record?.attributes]).toEqual([
+        { name: 'c' },
+        attributes === 'all' ? { name: 'c' } : {},
+      ]);
+    }
+  });
+  const [record] = seenRecords(kvlist.encode(batchOf('c')).bytes);
+  test('has a column for every key of all that were put together', () => {
+    const parts = ['a', 'b'].map((letter) => {
+      const keys = Array.from({ length: 400 }, (_, i) => text(`${letter}${i}`, low));
+      return decoder.decode([{ message: request([keys.flat()]) }], 5).batches[0] as Batch;
     });
-    const [record] = seenRecords(kvlist.encode(batchOf('c')).bytes);
-    expect([record?.body, record?.attributes]).toEqual([{ name: 'c' }, {}]);
+    const merged = mergeBatches(parts);
+    expect(merged.undecoded).toBeDefined();
+    expect([merged.record(0), merged.record(1)].map(({ attributes }) => attributes)).toEqual(
+      ['a', 'b'].map((letter) =>
+        Object.fromEntries(Array.from({ length: 400 }, (_, i) => [`${letter}${i}`, low])),
+      ),
+    );
   });
 
   test('is passed on as lines whatever else would be the body', () => {
