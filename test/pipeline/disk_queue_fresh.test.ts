@@ -102,11 +102,13 @@ test('disk_queue does not let sources wait for a peer that is away', { retry: 3 
 });
 
 test('disk_queue that has nearly caught up goes on from memory, although its source never pauses', async () => {
-  const total = 40;
+  // A machine that is busy elsewhere may fall behind again meanwhile.
+  const most = 300;
   const made: Batch[] = [];
   const puts: Promise<void>[] = [];
   const seen: string[] = [];
   const fromMemory: boolean[] = [];
+  const inMemory = (): boolean => fromMemory.slice(12).slice(-10).filter(Boolean).length === 10;
   const { promise: opened, resolve: open } = Promise.withResolvers<void>();
   const { queue } = folder.over(
     async (batch) => {
@@ -114,7 +116,7 @@ test('disk_queue that has nearly caught up goes on from memory, although its sou
       fromMemory.push(batch === made[seen.length]);
       seen.push(...firstWords(batch));
       // As much comes in as goes out: something is always left to be read.
-      if (made.length < total) put();
+      if (made.length < most && !inMemory()) put();
       await pause(5);
     },
     { concurrency: 1, persist_after: '0', batch: { min_size: 0, max_size: '1KiB' } },
@@ -129,9 +131,9 @@ test('disk_queue that has nearly caught up goes on from memory, although its sou
   // More than fits into memory: the rest has to be read back.
   await Promise.all(puts);
   open();
-  while (seen.length < total) await pause(5);
+  while (seen.length < made.length) await pause(5);
   await queue.stop(later());
-  expect(seen).toEqual(numbered(total));
+  expect(seen).toEqual(numbered(made.length));
   expect(fromMemory.slice(0, 12)).toContain(false);
-  expect(fromMemory.slice(-10)).toEqual(Array(10).fill(true));
+  expect(made.length).toBeLessThan(most);
 });
