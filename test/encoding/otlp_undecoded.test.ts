@@ -75,7 +75,6 @@ describe('an undecoded batch', () => {
       ]);
     }
   });
-  const [record] = seenRecords(kvlist.encode(batchOf('c')).bytes);
   test('has a column for every key of all that were put together', () => {
     const parts = ['a', 'b'].map((letter) => {
       const keys = Array.from({ length: 400 }, (_, i) => text(`${letter}${i}`, low));
