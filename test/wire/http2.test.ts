@@ -4,6 +4,7 @@ import { type ClientHttp2Session, connect as connectHttp2 } from 'node:http2';
 import type { Socket } from 'node:net';
 import { afterEach, describe, expect, test } from 'vitest';
 import type { GrpcMethod } from '../../src/wire/grpc_call.ts';
+import { sendReply } from '../../src/wire/grpc_reply.ts';
 import { GrpcServer, type GrpcServerOptions } from '../../src/wire/grpc_server.ts';
 import {
   dataFrame,
@@ -410,6 +411,28 @@ describe('http2 resets a stream, and the connection goes on, for', () => {
       ]);
     });
   }
+});
+
+test('http2 bears any number of resets after its answers', async () => {
+  const early: GrpcMethod = {
+    streaming: true,
+    open: ({ stream }) => {
+      sendReply(stream, { message: Buffer.alloc(0) }, true);
+      return { message: () => undefined, end: () => ({ message: Buffer.alloc(0) }) };
+    },
+  };
+  const methods = new Map([
+    ['/mirror', mirror],
+    ['/early', early],
+  ]);
+  const { socket, heard } = await peer(await serving({ methods }));
+  const rounds = Array.from({ length: 1100 }, (_, i) => {
+    const stream = 2 * i + 1;
+    return [headersFrame(stream, '/early'), frame(3, { stream, payload: uint32(8) })];
+  });
+  const last = [headersFrame(3001, '/mirror'), dataFrame(3001, message, endStream)];
+  socket.write(Buffer.concat([greeting, ...rounds.flat(), ...last]));
+  await eventually(() => heard().some(({ type, stream }) => type === 0 && stream === 3001));
 });
 
 test('http2 answers pings, and takes trailers for the end of a request', async () => {

@@ -15,6 +15,7 @@ import {
   windowMax,
 } from './frames.ts';
 import { HeaderReader, type Headers } from './header_reader.ts';
+import { Resets } from './resets.ts';
 import { Stream, type StreamReader } from './stream.ts';
 
 export type ConnectionOptions = {
@@ -37,11 +38,6 @@ const connectionWindowBytes = 1024 * 1024;
 /** Header blocks are longer than this from nobody who is well. */
 const blockBytesMax = 64 * 1024;
 const blockFramesMax = 32;
-/** Streams that a peer may reset, or have reset by its mistakes, at once and per second: they cost more here than there. */
-const resetsMax = 1000;
-const resetsPerSecond = 33;
-/** So many of the streams that we have reset last are remembered: what was on its way for them is not the peer's mistake. */
-const resetKept = 256;
 /** Settings in one frame: nobody has use for more. */
 const settingsMax = 32;
 
@@ -70,9 +66,7 @@ export class Connection {
   #initialSendWindow = windowDefault;
   /** The header block that is being read. */
   #block: { stream: number; flags: number; parts: Buffer[]; bytes: number } | undefined;
-  #resetsLeft = resetsMax;
-  #resetsAtMs = this.heardMs;
-  readonly #resetHere = new Set<number>();
+  readonly #resets = new Resets();
   #pinged: (() => void) | undefined;
 
   /** `socket` gives what it reads to `read`. */
@@ -148,12 +142,7 @@ export class Connection {
   /** @internal Ends a stream of ours in both directions. */
   reset(id: number, code: number): void {
     this.out.reset(id, code);
-    this.#resetHere.add(id);
-    if (this.#resetHere.size <= resetKept) return;
-    for (const oldest of this.#resetHere) {
-      this.#resetHere.delete(oldest);
-      return;
-    }
+    this.#resets.add(id);
   }
 
   /** @internal A stream is over. */
@@ -217,7 +206,7 @@ export class Connection {
     }
     const stream = this.streams.get(id);
     if (stream === undefined) {
-      if (!this.#resetHere.has(id)) this.reset(id, errorCode.STREAM_CLOSED);
+      if (!this.#resets.has(id)) this.reset(id, errorCode.STREAM_CLOSED);
       return undefined;
     }
     if (stream.remoteEnded) this.#fault(stream, errorCode.STREAM_CLOSED);
@@ -232,11 +221,7 @@ export class Connection {
   }
 
   #countReset(): void {
-    const since = this.heardMs - this.#resetsAtMs;
-    this.#resetsAtMs = this.heardMs;
-    this.#resetsLeft = Math.min(resetsMax, this.#resetsLeft + (since / 1000) * resetsPerSecond);
-    this.#resetsLeft -= 1;
-    if (this.#resetsLeft < 0) this.#broken(errorCode.ENHANCE_YOUR_CALM);
+    if (!this.#resets.bear(this.heardMs)) this.#broken(errorCode.ENHANCE_YOUR_CALM);
   }
 
   /** A whole frame other than DATA. */
@@ -318,7 +303,7 @@ export class Connection {
   #trailers(id: number, ends: boolean): void {
     const stream = this.streams.get(id);
     if (stream === undefined) {
-      if (!this.#resetHere.has(id)) this.#broken(errorCode.STREAM_CLOSED);
+      if (!this.#resets.has(id)) this.#broken(errorCode.STREAM_CLOSED);
     } else if (stream.remoteEnded) this.#fault(stream, errorCode.STREAM_CLOSED);
     else if (!ends) this.#fault(stream, errorCode.PROTOCOL_ERROR);
     else stream.endRemote();
@@ -329,8 +314,10 @@ export class Connection {
     if (id === 0 || id > this.#lastStream) return this.#broken(errorCode.PROTOCOL_ERROR);
     const stream = this.streams.get(id);
     if (stream === undefined) return;
+    // After our answer it is a peer's way to say that it has nothing more.
+    const isAnswered = stream.localEnded;
     this.close(stream);
-    this.#countReset();
+    if (!isAnswered) this.#countReset();
   }
 
   #settings(flags: number, id: number, payload: Buffer): void {
