@@ -31,7 +31,7 @@ export const exporterSettings = {
         .enum(['memory', 'disk'])
         .default('memory')
         .describe(
-          'memory: the source is acknowledged after the export. disk: once the records are on disk; while its volume cannot be written it works as memory, and says so.',
+          'memory: the source is acknowledged after the export. disk: once the records are delivered or on disk; while its volume cannot be written it works as memory, and says so.',
         ),
       size: bytes().prefault('64MiB').describe('How much may wait.'),
       persist_after: duration()
