@@ -25,7 +25,8 @@ FROM node:24-slim
 ENV NODE_ENV=production
 # One arena of glibc's allocator: its others keep what large buffers leave behind, 35 MiB and more under load. Buffers of
 # 128 KiB and more stay outside of it: otherwise it moves that limit up, and they leave holes there.
-ENV MALLOC_ARENA_MAX=1 MALLOC_MMAP_THRESHOLD_=131072
+ENV MALLOC_ARENA_MAX=1
+ENV MALLOC_MMAP_THRESHOLD_=131072
 WORKDIR /opt/meshlog
 COPY --from=modules /modules/node_modules ./node_modules
 COPY --from=build /build/dist ./dist
