@@ -217,21 +217,23 @@ export class DiskQueue implements Queue {
       return frontier.clean();
     }
     if (this.#settings.when_full !== 'drop_oldest') return false;
-    await this.#dropOldest(parts);
-    return true;
+    return this.#dropOldest(parts);
   }
 
-  async #dropOldest({ segments, reader, frontier, outlet }: Parts): Promise<void> {
+  /** Returns whether that gave space back. */
+  async #dropOldest({ segments, reader, frontier, outlet }: Parts): Promise<boolean> {
     const oldest = segments.first ?? 0;
-    if (!(await outlet.withdraw(oldest))) return;
+    if (!(await outlet.withdraw(oldest))) return false;
     if (reader.position.segment <= oldest) {
       this.#dropped(segments.recordsAfter(reader.position, oldest));
       if (oldest === segments.end.segment) {
         await segments.seal().catch((error: unknown) => frontier.troubled(error));
       }
-      reader.skipTo({ segment: oldest + 1, offset: 0 });
+      const { end } = segments;
+      // What comes next goes into the same file when no other could be begun.
+      reader.skipTo(end.segment > oldest ? { segment: oldest + 1, offset: 0 } : end);
     }
     outlet.resume();
-    await frontier.clean();
+    return frontier.clean();
   }
 }

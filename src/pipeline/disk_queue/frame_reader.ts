@@ -53,7 +53,7 @@ export class FrameReader {
   /** Goes to `position` without delivering what lies before it. */
   skipTo(position: Position): void {
     this.position = position;
-    this.fresh.skipBefore(position.segment);
+    this.fresh.skipBefore(position);
   }
 
   /** The next whole frame; what is damaged before it is skipped and counted. Rejects when the disk cannot be read. */

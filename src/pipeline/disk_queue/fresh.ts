@@ -74,10 +74,11 @@ export class Fresh {
     if (this.#memoryBytes <= memoryBytesLow) this.#tell();
   }
 
-  /** Forgets what lies before a segment. */
-  skipBefore(segment: number): void {
+  /** Forgets what lies before a position. */
+  skipBefore({ segment, offset }: Position): void {
     for (let one = this.#waiting.at(0); one !== undefined; one = this.#waiting.at(0)) {
-      if (one.at.segment >= segment) return;
+      const { at } = one;
+      if (at.segment > segment || (at.segment === segment && at.offset >= offset)) return;
       this.take();
       this.#held.delete(one);
       one.resolve();

@@ -123,19 +123,24 @@ export class Outlet {
    */
   async withdraw(segment: number): Promise<boolean> {
     this.#withdrawing = true;
-    for (const group of this.#groups) {
-      if (group.segment <= segment && group.state === 'sending') group.abort.abort('dropped');
-    }
-    while (this.#reading || this.#groups.some((group) => group.segment <= segment)) {
+    for (;;) {
+      // What is being read just now goes out yet.
+      const rest = this.#groups.filter((group) => group.segment <= segment);
+      for (const { state, abort } of rest) if (state === 'sending') abort.abort('dropped');
+      if (!this.#reading && rest.length === 0) return true;
       if (this.isStopped) return false;
       await this.pause();
     }
-    return true;
   }
 
   resume(): void {
     const { frontier, reader } = this.#options;
-    if (this.#groups.every(({ end }) => end === undefined)) frontier.position = reader.position;
+    const next = this.#groups.find(({ end }) => end !== undefined);
+    if (next === undefined) frontier.position = reader.position;
+    else if (next.segment > frontier.position.segment) {
+      // Nothing of its file comes before it, or the frontier would be there already.
+      frontier.position = { segment: next.segment, offset: 0 };
+    }
     this.#withdrawing = false;
     this.schedule();
   }
@@ -146,7 +151,7 @@ export class Outlet {
     this.#reading = true;
     this.#isAsked = false;
     try {
-      while (this.#running() < settings.concurrency && !this.isStopped) {
+      while (this.#running() < settings.concurrency && !this.isStopped && !this.#withdrawing) {
         const group = await this.#nextGroup();
         if (group === undefined) break;
         if (this.#running() === 0) this.#movedMs = context.now();
