@@ -200,7 +200,9 @@ export class DiskQueue implements Queue {
     this.#parts = undefined;
     await frontier.close(lettingGoMs);
     const persisted = frontier.waitingRecords;
-    await segments.close().catch(() => undefined);
+    // It waits for what is being read and written.
+    const closed = segments.close().catch(() => undefined);
+    await Promise.race([closed, new Promise((done) => setTimeout(done, lettingGoMs).unref())]);
     lock.close();
     return { left, persisted };
   }

@@ -70,7 +70,8 @@ export class Intake {
   /** Puts up to this number are to be written now. */
   #dueTo = 0;
   #running: Promise<void> | undefined;
-  #isWriting = false;
+  /** What is being written at the moment. */
+  #writing: readonly Framed[] = [];
   #failing = false;
   #tryAgainMs = 0;
   #trialFromMs = 0;
@@ -102,7 +103,7 @@ export class Intake {
 
   /** Bytes that an export may take before they are on disk; never while what lies before them is being written. */
   get readyBytes(): number {
-    return this.#isWriting ? 0 : this.#puts.waitingBytes;
+    return this.#writing.length > 0 ? 0 : this.#puts.waitingBytes;
   }
 
   /** Since when the first one waits that no export has; Infinity: there is none. */
@@ -130,8 +131,8 @@ export class Intake {
     }
     // Nobody has been promised anything: `end` says so.
     if (outcome === 'kept') return;
-    // An export that was told to end may still look at it.
-    if (outcome === 'dropped') put.batch.abandoned = true;
+    // An export that was told to end may still look at it: its memory is the garbage collector's.
+    if (outcome === 'dropped') put.batch.retain();
     this.#puts.leave(put);
     if (!put.isWriting) forgetFrame(put);
     put.resolve();
@@ -165,17 +166,17 @@ export class Intake {
     this.#writeUpTo(this.#puts.last);
   }
 
-  /** Refuses what is not on disk. Returns its records. */
+  /** Refuses what nobody knows to be on disk. Returns its records. */
   async end(): Promise<number> {
     this.#ended = true;
     clearTimeout(this.#timer);
     this.#wake();
     // A disk that does not answer must not hold up the end.
     await Promise.race([this.#running, new Promise((done) => setTimeout(done, 1000).unref())]);
-    const rest = this.#puts.drain();
+    const unanswered = this.#writing.filter(({ group }) => group === undefined);
+    const rest = [...unanswered, ...this.#puts.drain()];
     for (const put of rest) {
-      // An export that was told to end may still look at it.
-      if (put.group !== undefined) put.batch.abandoned = true;
+      if (put.group !== undefined) put.batch.retain();
       const why = `exporter ${this.#options.context.id} stopped before it was on disk`;
       put.reject(new RefusedError(why, { retryable: true }));
     }
@@ -303,7 +304,7 @@ export class Intake {
   async #write(group: readonly Framed[]): Promise<void> {
     const { segments, segmentBytes, context, onWritten } = this.#options;
     const parts = group.flatMap(({ frame }) => [frame.table, frame.bytes]);
-    this.#isWriting = true;
+    this.#writing = group;
     const bytes = parts.reduce((sum, part) => sum + part.length, 0);
     this.#trialFromMs = context.now() + trialMs;
     this.#quietFromMs = context.now() + bytes / quietBytesPerMs;
@@ -319,7 +320,7 @@ export class Intake {
     } catch (error) {
       failure = error ?? new Error('unknown');
     }
-    this.#isWriting = false;
+    this.#writing = [];
     for (const put of group) {
       put.isWriting = false;
       if (put.group !== undefined) put.group.writing--;

@@ -1,0 +1,37 @@
+// A volume that does not answer.
+
+import { execFileSync } from 'node:child_process';
+import { closeSync, constants, openSync } from 'node:fs';
+import { open } from 'node:fs/promises';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { Batch } from '../../src/pipeline/batch.ts';
+import { now, queueFolder } from '../support/disk_queue.ts';
+
+const folder = queueFolder();
+
+/** Whatever is done to files from here on hangs until the result is called: all threads that could do it wait for a pipe. */
+function hangingFiles(): () => Promise<void> {
+  const pipe = join(folder.path, 'pipe');
+  execFileSync('mkfifo', [pipe]);
+  const readers = Array.from({ length: 4 }, () => open(pipe, 'r'));
+  return async () => {
+    const writer = openSync(pipe, constants.O_RDWR);
+    for (const reader of await Promise.all(readers)) await reader.close();
+    closeSync(writer);
+  };
+}
+
+test('disk_queue whose volume hangs ends in time, and refuses what nobody knows to be on disk', async () => {
+  const { queue } = folder.over(async () => undefined, { persist_after: '0' });
+  await queue.start();
+  const goOn = hangingFiles();
+  const puts = ['a', 'b'].map((text) => queue.put(Batch.ofLines([text])));
+  const outcomes = Promise.allSettled(puts);
+  const startedMs = performance.now();
+  expect(await queue.stop(now())).toEqual({ left: 2, persisted: 0 });
+  expect(performance.now() - startedMs).toBeLessThan(4000);
+  const refusal = { message: 'exporter sink stopped before it was on disk', retryable: true };
+  for (const outcome of await outcomes) expect(outcome).toMatchObject({ reason: refusal });
+  await goOn();
+});
