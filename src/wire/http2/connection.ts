@@ -5,16 +5,9 @@
 import type { Socket } from 'node:net';
 import { type FrameHead, FrameReader } from './frame_reader.ts';
 import { FrameSender } from './frame_sender.ts';
-import {
-  errorCode,
-  flag,
-  frameBytesMax,
-  frameType,
-  setting,
-  windowDefault,
-  windowMax,
-} from './frames.ts';
+import { errorCode, flag, frameType, setting, windowDefault, windowMax } from './frames.ts';
 import { HeaderReader, type Headers } from './header_reader.ts';
+import { PeerWindows } from './peer_windows.ts';
 import { Resets } from './resets.ts';
 import { Stream, type StreamReader } from './stream.ts';
 
@@ -38,15 +31,11 @@ const connectionWindowBytes = 1024 * 1024;
 /** Header blocks are longer than this from nobody who is well. */
 const blockBytesMax = 64 * 1024;
 const blockFramesMax = 32;
-/** Settings in one frame: nobody has use for more. */
-const settingsMax = 32;
 
 export class Connection {
   readonly streams = new Map<number, Stream>();
-  /** Streams with bytes that wait for a window. */
-  readonly blocked = new Set<Stream>();
+  readonly windows = new PeerWindows();
   readonly remoteAddress: string | undefined;
-  sendWindow = windowDefault;
   /** When something came in last, by performance.now(). */
   heardMs = performance.now();
   /** When the last stream was over. */
@@ -63,7 +52,6 @@ export class Connection {
   /** The last stream that the peer has opened, and the last that we have said to deal with. */
   #lastStream = 0;
   #lastTaken = Number.POSITIVE_INFINITY;
-  #initialSendWindow = windowDefault;
   /** The header block that is being read. */
   #block: { stream: number; flags: number; parts: Buffer[]; bytes: number } | undefined;
   readonly #resets = new Resets();
@@ -148,7 +136,7 @@ export class Connection {
   /** @internal A stream is over. */
   close(stream: Stream): void {
     this.streams.delete(stream.id);
-    this.blocked.delete(stream);
+    this.windows.waiting.delete(stream);
     this.usedMs = performance.now();
     stream.leave();
     if (this.isLeaving) this.#endIfIdle();
@@ -180,7 +168,7 @@ export class Connection {
     this.#frames.stop();
     const open = [...this.streams.values()];
     this.streams.clear();
-    this.blocked.clear();
+    this.windows.waiting.clear();
     for (const stream of open) stream.leave();
     this.#options.closed();
   }
@@ -217,10 +205,11 @@ export class Connection {
   /** The peer has broken the rules on a stream. */
   #fault(stream: Stream, code: number): void {
     stream.reset(code);
-    this.#countReset();
+    this.#charge();
   }
 
-  #countReset(): void {
+  /** Something of the peer's costs more here than there. */
+  #charge(): void {
     if (!this.#resets.bear(this.heardMs)) this.#broken(errorCode.ENHANCE_YOUR_CALM);
   }
 
@@ -292,7 +281,7 @@ export class Connection {
       const isLong = head.problem === 'too_long';
       return this.reset(id, isLong ? errorCode.ENHANCE_YOUR_CALM : errorCode.PROTOCOL_ERROR);
     }
-    const windows = { receive: windowDefault, send: this.#initialSendWindow };
+    const windows = { receive: windowDefault, send: this.windows.initial };
     const stream = new Stream(id, this, windows);
     this.streams.set(id, stream);
     stream.reader = this.#options.open(stream, head.headers);
@@ -317,7 +306,7 @@ export class Connection {
     // After our answer it is a peer's way to say that it has nothing more.
     const isAnswered = stream.localEnded;
     this.close(stream);
-    if (!isAnswered) this.#countReset();
+    if (!isAnswered) this.#charge();
   }
 
   #settings(flags: number, id: number, payload: Buffer): void {
@@ -327,29 +316,18 @@ export class Connection {
       return this.#broken(errorCode.FRAME_SIZE_ERROR);
     }
     if (isAck) return;
-    if (payload.length > settingsMax * 6) return this.#broken(errorCode.ENHANCE_YOUR_CALM);
-    const before = this.#initialSendWindow;
-    for (let at = 0; at < payload.length; at += 6) {
-      const problem = this.#setting(payload.readUInt16BE(at), payload.readUInt32BE(at + 2));
-      if (problem !== undefined) return this.#broken(problem);
-    }
-    const more = this.#initialSendWindow - before;
-    if (more !== 0) for (const stream of this.streams.values()) stream.sendWindow += more;
+    const { problem, more } = this.windows.set(payload);
+    if (problem !== undefined) return this.#broken(problem);
+    if (this.windows.hasSmallTable) this.out.shrinkTable();
     this.out.settingsAck();
-    for (const stream of this.blocked) stream.flush();
-  }
-
-  /** Returns how the peer breaks the rules with it. */
-  #setting(id: number, value: number): number | undefined {
-    if (id === setting.ENABLE_PUSH) return value > 1 ? errorCode.PROTOCOL_ERROR : undefined;
-    if (id === setting.MAX_FRAME_SIZE) {
-      const isFit = value >= frameBytesMax && value < 2 ** 24;
-      return isFit ? undefined : errorCode.PROTOCOL_ERROR;
+    if (more === 0) return;
+    // Every stream is looked at.
+    this.#charge();
+    for (const stream of this.streams.values()) {
+      stream.sendWindow += more;
+      if (stream.sendWindow > windowMax) return this.#broken(errorCode.FLOW_CONTROL_ERROR);
+      if (more > 0) stream.flush();
     }
-    if (id !== setting.INITIAL_WINDOW_SIZE) return undefined;
-    if (value > windowMax) return errorCode.FLOW_CONTROL_ERROR;
-    this.#initialSendWindow = value;
-    return undefined;
   }
 
   #ping(flags: number, id: number, payload: Buffer): void {
@@ -369,11 +347,7 @@ export class Connection {
     if (id > this.#lastStream) return this.#broken(errorCode.PROTOCOL_ERROR);
     const bytes = payload.readUInt32BE(0) & 0x7fffffff;
     if (id === 0) {
-      this.sendWindow += bytes;
-      if (bytes === 0 || this.sendWindow > windowMax) {
-        return this.#broken(errorCode.FLOW_CONTROL_ERROR);
-      }
-      for (const stream of this.blocked) stream.flush();
+      if (!this.windows.open(bytes)) this.#broken(errorCode.FLOW_CONTROL_ERROR);
       return;
     }
     const stream = this.streams.get(id);
@@ -381,6 +355,6 @@ export class Connection {
     stream.sendWindow += bytes;
     if (bytes === 0) this.#fault(stream, errorCode.PROTOCOL_ERROR);
     else if (stream.sendWindow > windowMax) this.#fault(stream, errorCode.FLOW_CONTROL_ERROR);
-    else if (this.blocked.has(stream)) stream.flush();
+    else stream.flush();
   }
 }

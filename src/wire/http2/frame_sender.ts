@@ -8,11 +8,15 @@ const backlogBytesMax = 256 * 1024;
 /** A connection that has ended is closed by the peer in this time, or by us; while there is something to read, later. */
 const closeMs = 1000;
 const closeRoundsMax = 5;
+/** In front of headers: the table has no room from now on. */
+const noTable = Buffer.from([0x20]);
 
 export class FrameSender {
   readonly #out = new FrameWriter();
   #socket: Socket | undefined;
   #flushing: NodeJS.Immediate | undefined;
+  #hasShrunk = false;
+  #mustShrink = false;
 
   start(socket: Socket): void {
     this.#socket = socket;
@@ -20,7 +24,24 @@ export class FrameSender {
     this.flush();
   }
 
-  headers(stream: number, block: Buffer, end: boolean): void {
+  /**
+   * The peer keeps a smaller table than the default, and wants to hear with the next headers that we know (RFC 7541,
+   * section 4.2). Ours are never remembered: it is told once that it may keep none.
+   */
+  shrinkTable(): void {
+    if (this.#hasShrunk) return;
+    this.#hasShrunk = true;
+    this.#mustShrink = true;
+  }
+
+  /** Whether headers that were made before can be sent as they are. */
+  get takesPrepared(): boolean {
+    return !this.#mustShrink;
+  }
+
+  headers(stream: number, fields: Buffer, end: boolean): void {
+    const block = this.#mustShrink ? Buffer.concat([noTable, fields]) : fields;
+    this.#mustShrink = false;
     const ends = end ? flag.END_STREAM : 0;
     for (let at = 0; at === 0 || at < block.length; at += frameBytesMax) {
       const stop = Math.min(block.length, at + frameBytesMax);

@@ -28,6 +28,7 @@ export const errorCode = {
 } as const;
 
 export const setting = {
+  HEADER_TABLE_SIZE: 1,
   ENABLE_PUSH: 2,
   MAX_CONCURRENT_STREAMS: 3,
   INITIAL_WINDOW_SIZE: 4,

@@ -25,7 +25,7 @@ export class Resets {
     return this.#kept.has(stream);
   }
 
-  /** A stream was lost by what the peer did. False: that is too many. */
+  /** A stream was lost by what the peer did, or something that costs as much. False: that is too many. */
   bear(nowMs: number): boolean {
     const back = ((nowMs - this.#sinceMs) / 1000) * resetsPerSecond;
     this.#sinceMs = nowMs;

@@ -83,12 +83,12 @@ export class Stream {
 
   /** All at once, where the windows have room for it; false: they have not. */
   answer({ frames, streamAt, dataBytes }: PreparedAnswer): boolean {
-    const { connection } = this;
-    if (this.sendWindow < dataBytes || connection.sendWindow < dataBytes) return false;
+    const { windows, out } = this.connection;
+    if (this.sendWindow < dataBytes || windows.room < dataBytes || !out.takesPrepared) return false;
     this.sendWindow -= dataBytes;
-    connection.sendWindow -= dataBytes;
+    windows.room -= dataBytes;
     this.headersSent = true;
-    connection.out.prepared(frames, streamAt, this.id);
+    out.prepared(frames, streamAt, this.id);
     this.#ended();
     return true;
   }
@@ -115,22 +115,23 @@ export class Stream {
 
   /** @internal Sends what the windows let through. */
   flush(): void {
-    const { connection } = this;
-    const room = Math.min(this.sendWindow, connection.sendWindow);
+    const { windows, out } = this.connection;
+    const room = Math.min(this.sendWindow, windows.room);
     if (this.#waiting.length > 0 && room > 0) {
       const sent = Math.min(room, this.#waiting.length);
-      connection.out.data(this.id, this.#waiting.subarray(0, sent));
+      out.data(this.id, this.#waiting.subarray(0, sent));
       this.sendWindow -= sent;
-      connection.sendWindow -= sent;
+      windows.room -= sent;
       this.#waiting = sent === this.#waiting.length ? nothing : this.#waiting.subarray(sent);
     }
-    if (this.#waiting.length > 0) {
-      connection.blocked.add(this);
+    if (this.#waiting.length > 0 && this.sendWindow > 0) {
+      windows.waiting.add(this);
       return;
     }
-    connection.blocked.delete(this);
+    windows.waiting.delete(this);
+    if (this.#waiting.length > 0) return;
     if (this.#trailers === undefined) return;
-    connection.out.headers(this.id, this.#trailers, true);
+    out.headers(this.id, this.#trailers, true);
     this.#trailers = undefined;
     this.#ended();
   }

@@ -1,0 +1,205 @@
+// Peers that want HTTP/2 of our own to spend more than they do: memory, time, or room for others.
+
+import { connect as connectHttp2 } from 'node:http2';
+import type { Socket } from 'node:net';
+import { afterEach, expect, test } from 'vitest';
+import type { GrpcMethod } from '../../src/wire/grpc_call.ts';
+import { GrpcServer, type GrpcServerOptions } from '../../src/wire/grpc_server.ts';
+import {
+  dataFrame,
+  endStream,
+  frame,
+  framed,
+  frameType,
+  headersFrame,
+  preface,
+  settingsFrame,
+} from '../support/raw_http2.ts';
+import { closed, connected, eventually } from '../support/sockets.ts';
+
+const open: (() => unknown)[] = [];
+afterEach(async () => {
+  for (const close of open.splice(0).reverse()) await close();
+});
+
+const echo: GrpcMethod = {
+  streaming: false,
+  open: () => {
+    let whole: Buffer = Buffer.alloc(0);
+    return {
+      message: (message) => {
+        whole = message;
+        return undefined;
+      },
+      end: () => ({ message: whole }),
+    };
+  },
+};
+
+type Serving = { port: number; refused: string[]; server: GrpcServer };
+
+async function serving(options: Partial<GrpcServerOptions> = {}): Promise<Serving> {
+  const refused: string[] = [];
+  const server = new GrpcServer({
+    address: { kind: 'tcp', host: '127.0.0.1', port: 0 },
+    allowedSpiffeIds: [],
+    maxConnections: 100,
+    maxConcurrentStreams: 5000,
+    messageBytesMax: 1024 * 1024,
+    keepalive: {
+      time: 0,
+      timeout: 1000,
+      maxConnectionAge: 0,
+      maxConnectionAgeGrace: 0,
+      maxConnectionIdle: 0,
+    },
+    requestTimeout: 0,
+    methods: new Map([['/echo', echo]]),
+    refused: (reason) => refused.push(reason),
+    refusedCall: (reason) => refused.push(reason),
+    ...options,
+  });
+  await server.listen();
+  open.push(() => server.stop(0));
+  return { server, refused, port: server.address.kind === 'tcp' ? server.address.port : 0 };
+}
+
+type Peer = {
+  socket: Socket;
+  say: (...frames: readonly Buffer[]) => void;
+  /** The numbers that streams were reset with, and the connection was ended with. */
+  resets: () => [stream: number, code: number][];
+  goaway: () => number | undefined;
+  /** Everything that was said before has been dealt with. */
+  pong: () => Promise<void>;
+};
+
+async function peer(port: number): Promise<Peer> {
+  const socket = await connected(port);
+  open.push(() => socket.destroy());
+  const chunks: Buffer[] = [];
+  socket.on('data', (chunk: Buffer) => chunks.push(chunk));
+  const heard = (type: number): { stream: number; payload: Buffer }[] => {
+    const bytes = Buffer.concat(chunks);
+    const frames: { stream: number; payload: Buffer }[] = [];
+    for (let at = 0; at + 9 <= bytes.length; at += 9 + bytes.readUIntBE(at, 3)) {
+      const payload = bytes.subarray(at + 9, at + 9 + bytes.readUIntBE(at, 3));
+      if (bytes[at + 3] === type) frames.push({ stream: bytes.readUInt32BE(at + 5), payload });
+    }
+    return frames;
+  };
+  let pings = 0;
+  return {
+    socket,
+    say: (...frames) => socket.write(Buffer.concat(frames)),
+    resets: () =>
+      heard(frameType.reset).map(({ stream, payload }) => [stream, payload.readUInt32BE(0)]),
+    goaway: () => heard(frameType.goaway)[0]?.payload.readUInt32BE(4),
+    pong: async () => {
+      socket.write(frame(frameType.ping, { payload: Buffer.alloc(8) }));
+      pings++;
+      await eventually(() => heard(frameType.ping).length === pings);
+    },
+  };
+}
+
+const uint32 = (value: number): Buffer => {
+  const bytes = Buffer.alloc(4);
+  bytes.writeUInt32BE(value);
+  return bytes;
+};
+const window = (stream: number, bytes: number): Buffer =>
+  frame(frameType.windowUpdate, { stream, payload: uint32(bytes) });
+const settings = (...values: readonly (readonly [number, number])[]): Buffer =>
+  Buffer.concat([preface, settingsFrame(values)]);
+const many = (count: number, what: (i: number) => Buffer): Buffer =>
+  Buffer.concat(Array.from({ length: count }, (_, i) => what(i)));
+const call = (stream: number, message = Buffer.alloc(0)): Buffer =>
+  Buffer.concat([headersFrame(stream, '/echo'), dataFrame(stream, framed(message), endStream)]);
+
+/** CPU of this process, in milliseconds. */
+async function cpuMs(of: () => Promise<unknown>): Promise<number> {
+  const before = process.cpuUsage();
+  await of();
+  const { user, system } = process.cpuUsage(before);
+  return (user + system) / 1000;
+}
+
+test('http2 answers peers that remember fewer headers than others', async () => {
+  const { port } = await serving();
+  for (const headerTableSize of [0, 100, 4095, 65_536]) {
+    const session = connectHttp2(`http://127.0.0.1:${port}`, { settings: { headerTableSize } });
+    open.push(() => session.destroy());
+    for (const path of ['/echo', '/unknown', '/echo']) {
+      const stream = session.request({
+        ':method': 'POST',
+        ':path': path,
+        'content-type': 'application/grpc',
+      });
+      let status: unknown;
+      for (const event of ['response', 'trailers']) {
+        stream.on(event, (headers) => {
+          status = headers['grpc-status'] ?? status;
+        });
+      }
+      stream.resume();
+      stream.end(framed(Buffer.alloc(0)));
+      await new Promise((done) => stream.on('close', done));
+      expect(status).toBe(path === '/echo' ? '0' : '12');
+    }
+  }
+});
+
+test('http2 looks at streams that wait for their own window only when that is given', async () => {
+  const { say, pong } = await peer((await serving()).port);
+  say(settings([4, 0]));
+  const oneByOne = (): Buffer => many(20_000, () => window(0, 1));
+  await pong();
+  const aloneMs = await cpuMs(async () => {
+    say(oneByOne());
+    await pong();
+  });
+  say(many(5000, (i) => call(2 * i + 1)));
+  await pong();
+  const withStreamsMs = await cpuMs(async () => {
+    say(oneByOne());
+    await pong();
+  });
+  expect(withStreamsMs).toBeLessThan(aloneMs * 4 + 200);
+});
+
+test('http2 gives the room of a connection to those that can use it, however it comes', async () => {
+  const { port } = await serving();
+  const { socket, say, pong } = await peer(port);
+  let bytes = 0;
+  socket.on('data', (chunk: Buffer) => {
+    bytes += chunk.length;
+  });
+  const message = Buffer.alloc(15_000);
+  // All of the connection's room is used by some of the answers; stream 1 has a small window of its own.
+  say(settings([4, 10]), call(1, message), settingsFrame([[4, 65_535]]));
+  say(many(5, (i) => call(2 * i + 3, message)));
+  await pong();
+  const beforeBytes = bytes;
+  say(settingsFrame([[4, 100]]), settingsFrame([[4, 30_000]]));
+  say(many(60, () => window(0, 1000)));
+  await eventually(() => bytes - beforeBytes > 6 * 15_000 - 65_535);
+  await pong();
+});
+
+test('http2 bears settings that change all windows a few times only', async () => {
+  const { socket, say, goaway } = await peer((await serving()).port);
+  say(
+    settings(),
+    many(1100, (i) => settingsFrame([[4, 1000 + (i % 2)]])),
+  );
+  await closed(socket);
+  expect(goaway()).toBe(11);
+});
+
+test('http2 is not told of windows beyond the largest by settings', async () => {
+  const { socket, say, goaway } = await peer((await serving()).port);
+  say(settings([4, 0]), headersFrame(1, '/echo'), window(1, 2 ** 31 - 1), settingsFrame([[4, 1]]));
+  await closed(socket);
+  expect(goaway()).toBe(3);
+});
