@@ -92,6 +92,23 @@ test('disk_queue leaves what is being exported at the end to the next process, a
   expect((await folder.collected()).seen).toEqual(['trial', ...numbered(5)]);
 });
 
+test('disk_queue lets each source wait for persist_after, whatever was written meanwhile', async () => {
+  const { queue } = folder.over(heldPeer().send, { persist_after: '1s', concurrency: 2 });
+  await queue.start();
+  await queue.put(Batch.ofLines(['trial']));
+  const first = queue.put(Batch.ofLines(['first']));
+  await sleep(550);
+  const startedMs = performance.now();
+  const second = queue.put(Batch.ofLines(['second']));
+  await first;
+  // Not old enough to be written with the first one.
+  expect(performance.now() - startedMs).toBeLessThan(900);
+  await second;
+  expect(performance.now() - startedMs).toBeGreaterThan(900);
+  expect(performance.now() - startedMs).toBeLessThan(1300);
+  expect(await queue.stop(now())).toEqual({ left: 0, persisted: 3 });
+});
+
 test('disk_queue does not let sources wait for an exporter that hangs, batch after batch', async () => {
   const { queue } = folder.over(heldPeer().send, { persist_after: '300ms', concurrency: 1 });
   await queue.start();

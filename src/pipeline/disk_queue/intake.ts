@@ -224,7 +224,7 @@ export class Intake {
   }
 
   async #run(): Promise<void> {
-    const { makeRoom, settings } = this.#options;
+    const { makeRoom } = this.#options;
     // Puts of this turn of the event loop share the commit.
     await Promise.resolve();
     while (this.#isDue() && !this.#ended) {
@@ -233,9 +233,9 @@ export class Intake {
       else if (this.#isDue() && !(await makeRoom())) await this.#pause(lookAgainMs);
     }
     this.#running = undefined;
-    if (this.#puts.first !== undefined) {
-      this.#arm(this.#failing ? retryAfterMs : settings.persist_after);
-    }
+    if (this.#ended) return;
+    if (!this.#failing) this.#writeOld();
+    else if (this.#puts.first !== undefined) this.#arm(retryAfterMs);
   }
 
   #isDue(): boolean {
