@@ -98,9 +98,11 @@ export class GrpcCall implements StreamReader {
   #placed = 0;
   /** Bytes of a message that is passed over. */
   #skip = 0;
-  /** Something that was begun has to settle first; what comes meanwhile. */
+  /** Something that was begun has to settle first; what came meanwhile is between two places in `#held`. */
   #busy = false;
-  #held: Buffer[] = [];
+  #held = nothing;
+  #heldStart = 0;
+  #heldEnd = 0;
   #messages = 0;
   #ended = false;
   #done = false;
@@ -134,8 +136,14 @@ export class GrpcCall implements StreamReader {
 
   data(bytes: Buffer, start: number, end: number): void {
     if (this.#done) return;
-    if (this.#busy) this.#hold(bytes, start, end);
-    else this.#take(bytes, start, end);
+    try {
+      const at = this.#busy ? start : this.#take(bytes, start, end);
+      if (this.#done) return;
+      if (this.#busy) this.#hold(bytes, at, end);
+      else this.#allow();
+    } catch (error) {
+      this.#defect(error);
+    }
   }
 
   end(): void {
@@ -149,8 +157,7 @@ export class GrpcCall implements StreamReader {
       return;
     }
     // The peer is gone in the middle of a request or of a message.
-    if (this.isUnary || this.#isInside || this.#held.length > 0)
-      this.#options.refused?.('cut_short');
+    if (this.isUnary || this.#isInside || this.#heldEnd > 0) this.#options.refused?.('cut_short');
     this.#abort();
   }
 
@@ -160,17 +167,31 @@ export class GrpcCall implements StreamReader {
 
   #abort(): void {
     this.#done = true;
-    this.#held = [];
+    this.#releaseHeld();
     this.#place = undefined;
     this.#handler.abort?.();
   }
 
   /** Not more than the window of the stream comes while nobody says that it may. */
   #hold(bytes: Buffer, start: number, end: number): void {
-    this.#held.push(Buffer.from(bytes.subarray(start, end)));
+    const length = this.#heldEnd + end - start;
+    if (length > this.#held.length) {
+      const longer = Buffer.allocUnsafeSlow(Math.max(length, this.#held.length * 2));
+      this.#held.copy(longer, 0, 0, this.#heldEnd);
+      this.#held = longer;
+    }
+    bytes.copy(this.#held, this.#heldEnd, start, end);
+    this.#heldEnd = length;
   }
 
-  #take(bytes: Buffer, start: number, end: number): void {
+  #releaseHeld(): void {
+    this.#held = nothing;
+    this.#heldStart = 0;
+    this.#heldEnd = 0;
+  }
+
+  /** Returns where it stopped: at the end, or where it has to wait. */
+  #take(bytes: Buffer, start: number, end: number): number {
     let at = start;
     while (at < end && !this.#busy && !this.#done) {
       if (this.#skip > 0) {
@@ -189,10 +210,14 @@ export class GrpcCall implements StreamReader {
         if (this.#prefixRead === prefixBytes) this.#prefix(this.#compressed ? 1 : 0, this.#length);
       }
     }
-    if (this.#done) return;
-    if (this.#busy) {
-      if (at < end) this.#hold(bytes, at, end);
-    } else this.#stream.allow(Math.max(this.#skip, this.#needed - this.#placed));
+    return at;
+  }
+
+  /** Says how much may come. Whoever sends one message needs to hear it only if its window is less than the message. */
+  #allow(): void {
+    const missing = Math.max(this.#skip, this.#needed - this.#placed);
+    if (this.isUnary && missing < this.#stream.receiveWindow) return;
+    this.#stream.allow(missing);
   }
 
   /** What there is of the message goes to its place; returns where it stopped. */
@@ -305,31 +330,24 @@ export class GrpcCall implements StreamReader {
   /** Takes nothing more until the promise settles. */
   #await<T>(promise: Promise<T>, then: (value: T) => unknown): void {
     this.#busy = true;
-    promise.then(
-      (value) => {
+    promise
+      .then((value) => {
         this.#busy = false;
         if (this.#done) return;
         then(value);
         this.#goOn();
-      },
-      (error: unknown) => this.#defect(error),
-    );
+      })
+      .catch((error: unknown) => this.#defect(error));
   }
 
   /** What came while nothing was taken. */
   #goOn(): void {
-    while (!this.#busy && !this.#done) {
-      const held = this.#held.shift();
-      if (held === undefined) {
-        if (this.#ended) this.#finish();
-        else this.#stream.allow(Math.max(this.#skip, this.#needed - this.#placed));
-        return;
-      }
-      const later = this.#held;
-      this.#held = [];
-      this.#take(held, 0, held.length);
-      this.#held.push(...later);
-    }
+    if (this.#busy || this.#done) return;
+    this.#heldStart = this.#take(this.#held, this.#heldStart, this.#heldEnd);
+    if (this.#busy || this.#done) return;
+    this.#releaseHeld();
+    if (this.#ended) this.#finish();
+    else this.#allow();
   }
 
   #defect(error: unknown): void {
@@ -357,7 +375,7 @@ const notOneMessage: GrpcStatus = {
   reason: 'malformed',
 };
 
-const internal = (error: unknown): GrpcStatus => {
+export const internal = (error: unknown): GrpcStatus => {
   const details = error instanceof Error ? error.message : String(error);
   return { code: grpcCode.INTERNAL, details, reason: 'defect' };
 };

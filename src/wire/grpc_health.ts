@@ -21,6 +21,16 @@ const SERVICE_UNKNOWN = 3;
 const watchesMax = 100;
 const sweepMs = 250;
 
+/** Whoever asks needs no credentials, and its message no room: it has to be short. */
+const messageBytesMax = 1024;
+const tooLong: GrpcStatus = {
+  code: grpcCode.RESOURCE_EXHAUSTED,
+  details: `a message for the health service is no longer than ${messageBytesMax} bytes`,
+  reason: 'too_large',
+};
+const admit = (bytes: number): undefined | GrpcStatus =>
+  bytes > messageBytesMax ? tooLong : undefined;
+
 const tooMany: GrpcStatus = {
   code: grpcCode.RESOURCE_EXHAUSTED,
   details: `there are ${watchesMax} watches already`,
@@ -43,8 +53,11 @@ export class Health {
   constructor(paths: readonly string[]) {
     for (const path of paths) this.#services.add(path.split('/')[1] ?? '');
     this.methods = [
-      [`${prefix}Check`, { streaming: false, open: () => new Check(this) }],
-      [`${prefix}Watch`, { streaming: false, open: ({ stream }) => new Watch(this, stream) }],
+      [`${prefix}Check`, { streaming: false, admit, open: () => new Check(this) }],
+      [
+        `${prefix}Watch`,
+        { streaming: false, admit, open: ({ stream }) => new Watch(this, stream) },
+      ],
     ];
   }
 

@@ -4,8 +4,8 @@ import { createServer, type Server, type Socket } from 'node:net';
 import { createServer as createTlsServer, type TLSSocket } from 'node:tls';
 import type { Address } from './address.ts';
 import type { CertificateSource } from './certificates.ts';
-import { GrpcCall, type GrpcMethod, type GrpcStatus, grpcCode } from './grpc_call.ts';
-import { sendHttpStatus } from './grpc_reply.ts';
+import { GrpcCall, type GrpcMethod, type GrpcStatus, grpcCode, internal } from './grpc_call.ts';
+import { sendHttpStatus, sendReply } from './grpc_reply.ts';
 import { Connection } from './http2/connection.ts';
 import type { Headers } from './http2/header_reader.ts';
 import type { Stream, StreamReader } from './http2/stream.ts';
@@ -54,6 +54,8 @@ const handshakeTimeoutMs = 10_000;
 /** All connections in plain text are read through one buffer: what is in it is dealt with before the next is read. */
 const shared = Buffer.allocUnsafeSlow(64 * 1024);
 const sweepMsMax = 1000;
+/** Of a path that nobody knows, this much is said back. */
+const unknownPathMax = 100;
 /** Connections that are told to end, by either side, are looked after more closely. */
 const leavingPingMs = 1000;
 const leavingTimeoutMs = 5000;
@@ -200,17 +202,20 @@ export class GrpcServer {
       return undefined;
     }
     const method = methods.get(headers[':path'] ?? '');
-    const refusal = authorize?.(headers);
-    const call = new GrpcCall(stream, method ?? nowhere, {
-      headers,
-      messageBytesMax,
-      refused,
-    });
-    if (method === undefined) {
-      const details = `unknown method ${headers[':path']}`;
-      call.fail({ code: grpcCode.UNIMPLEMENTED, details, reason: 'unknown_method' });
-    } else if (refusal !== undefined) call.fail(refusal);
-    return call;
+    try {
+      const refusal = authorize?.(headers);
+      const call = new GrpcCall(stream, method ?? nowhere, { headers, messageBytesMax, refused });
+      if (method === undefined) {
+        const details = `unknown method ${headers[':path']?.slice(0, unknownPathMax)}`;
+        call.fail({ code: grpcCode.UNIMPLEMENTED, details, reason: 'unknown_method' });
+      } else if (refusal !== undefined) call.fail(refusal);
+      return call;
+    } catch (error) {
+      // A defect of ours: the other calls are none the worse.
+      refused?.('defect');
+      sendReply(stream, internal(error), false);
+      return undefined;
+    }
   }
 
   #sweepSessions(): void {

@@ -19,7 +19,7 @@ async function serving(maxConnectionAge = 0): Promise<Serving> {
     allowedSpiffeIds: [],
     maxConnections: 100,
     maxConcurrentStreams: 1000,
-    messageBytesMax: 1000,
+    messageBytesMax: 8 * 1024 * 1024,
     keepalive: {
       time: 0,
       timeout: 1000,
@@ -151,4 +151,13 @@ test('health Watch of a peer that reads nothing does not hold up a stop for long
   health.leave();
   await server.stop(200);
   await eventually(() => server.connections === 0, 1000);
+});
+
+test('health takes no long messages, which nobody has to show credentials for', async () => {
+  const { port } = await serving();
+  const to = client(port);
+  expect(await check(to, 'x'.repeat(990))).toEqual({ code: 5 });
+  for (const bytes of [1025, 4_000_000]) {
+    expect(await check(to, 'x'.repeat(bytes))).toEqual({ code: 8 });
+  }
 });

@@ -203,3 +203,59 @@ test('http2 is not told of windows beyond the largest by settings', async () => 
   await closed(socket);
   expect(goaway()).toBe(3);
 });
+
+test('grpc_call keeps what waits together, however small its frames are', async () => {
+  let goOn: () => void = () => undefined;
+  let taken = 0;
+  const open = new Promise<undefined>((resolve) => {
+    goOn = () => resolve(undefined);
+  });
+  const method: GrpcMethod = {
+    streaming: true,
+    admit: () => open,
+    open: () => ({
+      message: () => {
+        taken++;
+        return undefined;
+      },
+      end: () => ({ message: Buffer.alloc(0) }),
+    }),
+  };
+  const { say, pong } = await peer((await serving({ methods: new Map([['/slow', method]]) })).port);
+  const spentMs = await cpuMs(async () => {
+    // 60,000 zeros are 12,000 messages of nothing.
+    say(settings(), headersFrame(1, '/slow'));
+    say(many(60_000, () => dataFrame(1, Buffer.alloc(1))));
+    await pong();
+    goOn();
+    await eventually(() => taken === 12_000);
+  });
+  expect(spentMs).toBeLessThan(3000);
+});
+
+test('grpc_call answers for handlers that throw, and the connection goes on', async () => {
+  const fine = { message: () => undefined, end: () => ({ message: Buffer.alloc(0) }) };
+  const fails = (): never => {
+    throw new Error('a defect');
+  };
+  const methods = new Map<string, GrpcMethod>([
+    ['/open', { streaming: false, open: fails }],
+    ['/admit', { streaming: false, admit: fails, open: () => fine }],
+    ['/place', { streaming: false, open: () => ({ ...fine, place: fails }) }],
+    [
+      '/later',
+      { streaming: false, admit: async () => undefined, open: () => ({ ...fine, place: fails }) },
+    ],
+    ['/echo', echo],
+  ]);
+  const { port, refused } = await serving({ methods });
+  const { say, pong, goaway } = await peer(port);
+  say(settings());
+  for (const [i, path] of [...methods.keys()].entries()) {
+    const stream = 2 * i + 1;
+    say(headersFrame(stream, path), dataFrame(stream, framed(Buffer.from('x')), endStream));
+    await pong();
+  }
+  expect(refused).toEqual(['defect', 'defect', 'defect', 'defect']);
+  expect(goaway()).toBe(undefined);
+});
