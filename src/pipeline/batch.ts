@@ -6,6 +6,7 @@ import { Fields, type Undecoded } from './batch_fields.ts';
 import { buffers } from './buffers.ts';
 import { cellValue, spelledNumber, textOf } from './cell_values.ts';
 import { type Column, HELD, INT, NESTED, NUMBER, TEXT } from './column.ts';
+import { givePlaces, type Places, takePlaces } from './column_pool.ts';
 import type { AnyValue, Attributes, LogRecord } from './record.ts';
 import { recordOf } from './record_of.ts';
 import { parsedTime, parseTime, toWords, words } from './time.ts';
@@ -42,6 +43,8 @@ export class Batch extends Fields {
   attributes: Attributes = noFacts;
   /** Another view of the rows may read `selection`. */
   #sharesSelection = false;
+  /** Those of its rows, unless it is a fork. They go back to their pool with the columns. */
+  #places: Places | undefined = undefined;
   #utf8: boolean | undefined = undefined;
   #parent: Batch | undefined = undefined;
   #undecoded: Undecoded<Batch> | undefined = undefined;
@@ -58,9 +61,10 @@ export class Batch extends Fields {
     super(like?.capacity ?? Math.max(64, 2 ** Math.ceil(Math.log2(Math.max(1, rows)))));
     this.bytes = bytes;
     this.length = length;
-    this.rowStart = like?.rowStart ?? new Int32Array(this.capacity);
-    this.rowEnd = like?.rowEnd ?? new Int32Array(this.capacity);
-    this.selection = like?.selection ?? new Int32Array(this.capacity);
+    if (like === undefined) this.#places = takePlaces(this.capacity);
+    this.rowStart = like?.rowStart ?? this.#places!.start;
+    this.rowEnd = like?.rowEnd ?? this.#places!.end;
+    this.selection = like?.selection ?? this.#places!.selection;
   }
 
   /** A batch whose bytes come from the pool: copies `source`. For tests and low-volume receivers. */
@@ -174,6 +178,8 @@ export class Batch extends Fields {
     this.#holders--;
     if (this.abandoned || this.#holders > 0) return;
     this.giveColumns();
+    if (this.#places !== undefined) givePlaces(this.#places);
+    this.#places = undefined;
     if (this.#parent === undefined && this.ownsBytes) buffers.give(this.bytes);
   }
 

@@ -40,6 +40,7 @@ export type Decoded = {
 /** Where nearly every batch has a record that is decoded, one in 64 is looked through to see whether that goes on. */
 const missesMax = 6;
 const noFacts: Attributes = Object.freeze({});
+const nothing = Buffer.alloc(0);
 
 /**
  * Reads requests. `accessLogs` says which records are access logs of Envoy: their attributes get the vocabulary's names
@@ -55,6 +56,10 @@ export class OtlpDecoder {
   });
   readonly #passable = new Passable(this.#keys);
   readonly #resources = new ResourceFacts();
+  /** For requests, what a resource logged, and what a scope did. */
+  readonly #request = new ProtobufReader(nothing);
+  readonly #logs = new ProtobufReader(nothing);
+  readonly #scope = new ProtobufReader(nothing);
   /** Batches in a row that could not be left undecoded, and how many are not looked through for that. */
   #misses = 0;
   #skips = 0;
@@ -65,7 +70,7 @@ export class OtlpDecoder {
 
   /** The records of all messages together. What is malformed is left out, and nothing else of its message. */
   decode(messages: readonly Received[], observedMs: number): Decoded {
-    const counts = messages.map(({ message }) => countRecords(bufferOf(message)));
+    const counts = messages.map(({ message }) => this.#count(bufferOf(message)));
     const records = counts.reduce((sum, count) => sum + Math.max(0, count), 0);
     const { bytes, ends } = gathered(messages, counts, records * idBytes);
     const batch = new Batch(bytes, ends.at(-1) ?? 0, records);
@@ -73,6 +78,7 @@ export class OtlpDecoder {
     const rows = new Rows(batch, batch.length);
     const left = this.#leave(rows, ends);
     const taken = left ?? this.#read(rows, ends);
+    this.#turn(nothing);
     const batches = rows.finish();
     if (left !== undefined) this.#leaveColumns(rows);
     return {
@@ -102,7 +108,7 @@ export class OtlpDecoder {
     const taken: number[] = [];
     for (let i = 0; i < ends.length; i++) {
       const before = batch.rows;
-      if (!this.#request(rows, ends[i - 1] ?? 0, ends[i]!, passable)) {
+      if (!this.#records(rows, ends[i - 1] ?? 0, ends[i]!, passable)) {
         rows.clear();
         this.#misses = Math.min(this.#misses + 1, missesMax);
         this.#skips = 2 ** this.#misses - 1;
@@ -139,7 +145,7 @@ export class OtlpDecoder {
     this.#printed.begin(batch);
     const taken = ends.map((end, i) => {
       const before = batch.rows;
-      this.#request(rows, ends[i - 1] ?? 0, end, undefined);
+      this.#records(rows, ends[i - 1] ?? 0, end, undefined);
       return batch.rows - before;
     });
     this.#plain.end();
@@ -147,11 +153,44 @@ export class OtlpDecoder {
     return taken;
   }
 
+  #turn(bytes: Buffer): void {
+    this.#request.turn(bytes);
+    this.#logs.turn(bytes);
+    this.#scope.turn(bytes);
+  }
+
+  /** The log records of a request; -1 when it is malformed above them. */
+  #count(bytes: Buffer): number {
+    this.#turn(bytes);
+    const request = this.#request;
+    const logs = this.#logs;
+    const scope = this.#scope;
+    let records = 0;
+    while (request.next()) {
+      if (request.field !== 1) continue;
+      if (request.wireType !== LENGTH_DELIMITED) return -1;
+      logs.enter(request.start, request.stop);
+      while (logs.next()) {
+        if (logs.field !== 2) continue;
+        if (logs.wireType !== LENGTH_DELIMITED) return -1;
+        scope.enter(logs.start, logs.stop);
+        while (scope.next()) {
+          if (scope.field !== 2) continue;
+          if (scope.wireType !== LENGTH_DELIMITED) return -1;
+          records++;
+        }
+      }
+    }
+    return request.bad || logs.bad || scope.bad ? -1 : records;
+  }
+
   /** The records of the request in bytes from..to. False: one is not passable. */
-  #request(rows: Rows, from: number, to: number, passable: Passable | undefined): boolean {
+  #records(rows: Rows, from: number, to: number, passable: Passable | undefined): boolean {
     const { bytes } = rows.batch;
-    const request = new ProtobufReader(bytes, from, to);
-    const logs = new ProtobufReader(bytes);
+    this.#turn(bytes);
+    const request = this.#request;
+    const logs = this.#logs;
+    request.enter(from, to);
     while (request.next()) {
       if (request.field !== 1) continue;
       const { start, stop } = request;
@@ -216,28 +255,6 @@ function gathered(
 }
 
 const bufferOf = (message: Uint8Array): Buffer =>
-  Buffer.from(message.buffer, message.byteOffset, message.length);
-
-/** The log records of a request; -1 when it is malformed above them. */
-function countRecords(bytes: Buffer): number {
-  const request = new ProtobufReader(bytes);
-  const logs = new ProtobufReader(bytes);
-  const scope = new ProtobufReader(bytes);
-  let records = 0;
-  while (request.next()) {
-    if (request.field !== 1) continue;
-    if (request.wireType !== LENGTH_DELIMITED) return -1;
-    logs.enter(request.start, request.stop);
-    while (logs.next()) {
-      if (logs.field !== 2) continue;
-      if (logs.wireType !== LENGTH_DELIMITED) return -1;
-      scope.enter(logs.start, logs.stop);
-      while (scope.next()) {
-        if (scope.field !== 2) continue;
-        if (scope.wireType !== LENGTH_DELIMITED) return -1;
-        records++;
-      }
-    }
-  }
-  return request.bad || logs.bad || scope.bad ? -1 : records;
-}
+  Buffer.isBuffer(message)
+    ? message
+    : Buffer.from(message.buffer, message.byteOffset, message.length);

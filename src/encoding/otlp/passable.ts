@@ -36,6 +36,7 @@ export class Passable {
   #bytes: Buffer = Buffer.alloc(0);
   #view: DataView = viewOf(this.#bytes);
   readonly #body = new ProtobufReader(this.#bytes);
+  readonly #scope = new ProtobufReader(this.#bytes);
   #last: Slot;
   /** Counts records, so that each key knows the last one that had it. */
   #record = 1;
@@ -68,7 +69,9 @@ export class Passable {
   /** Adds the records of the ScopeLogs in bytes start..stop. False: not all of them are passable. */
   scope(rows: Rows, start: number, stop: number): boolean {
     const bytes = this.#bytes;
-    const reader = new ProtobufReader(bytes, start, stop);
+    const reader = this.#scope;
+    reader.turn(bytes);
+    reader.enter(start, stop);
     while (reader.next()) {
       if (reader.field !== 1) continue;
       const scope = new Scope();

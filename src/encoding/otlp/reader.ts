@@ -27,6 +27,14 @@ export class ProtobufReader {
     this.end = end;
   }
 
+  /** Turns to other bytes. */
+  turn(bytes: Buffer): void {
+    this.bytes = bytes;
+    this.at = 0;
+    this.end = bytes.length;
+    this.bad = false;
+  }
+
   /** Goes on with the message in bytes start..end. */
   enter(start: number, end: number): void {
     this.at = start;

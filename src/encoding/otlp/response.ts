@@ -3,6 +3,8 @@
 import { encodeOnce } from './cell.ts';
 import { LENGTH_DELIMITED, ProtobufReader, VARINT } from './reader.ts';
 
+const nothing = Buffer.alloc(0);
+
 /** Records that the peer took no responsibility for, and why. */
 export type PartialSuccess = { readonly rejected: number; readonly message: string };
 
@@ -24,7 +26,7 @@ export function readPartialSuccess(bytes: Uint8Array): PartialSuccess | undefine
 
 /** ExportLogsServiceResponse; without a partial success it is empty. */
 export function putPartialSuccess(partial: PartialSuccess | undefined): Buffer {
-  if (partial === undefined) return Buffer.alloc(0);
+  if (partial === undefined) return nothing;
   return encodeOnce((out) => {
     out.byte(0x0a);
     const mark = out.open(1);

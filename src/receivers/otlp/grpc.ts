@@ -14,7 +14,7 @@ import {
 import { Health, isHealthPath } from '../../wire/grpc_health.ts';
 import { GrpcServer } from '../../wire/grpc_server.ts';
 import { authorizer } from './auth.ts';
-import type { Failure, Intake, Room } from './intake.ts';
+import type { Failure, Intake, Outcome, Room } from './intake.ts';
 import {
   type ListenerParts,
   type LoadedTls,
@@ -100,6 +100,9 @@ function exportMethod(intake: Intake): GrpcMethod {
   };
 }
 
+const nothing = Buffer.alloc(0);
+/** Everything was taken. */
+const taken: GrpcReply = { message: putPartialSuccess(undefined) };
 /** Messages from this size on are put together in a buffer of the pool. */
 const placedBytesMin = 8 * 1024;
 
@@ -134,17 +137,16 @@ class ExportCall implements GrpcHandler {
     return this.admit(message.length);
   }
 
-  async end(): Promise<GrpcReply> {
-    try {
-      const message = this.#message ?? Buffer.alloc(0);
-      // It lives on in the batch, not here.
-      this.#message = undefined;
-      const outcome = await this.#intake.take(message, 'protobuf', this.#own);
-      if (outcome.kind === 'failed') return statusOf(outcome);
-      return { message: putPartialSuccess(outcome.partial) };
-    } finally {
-      this.#room.close();
-    }
+  end(): Promise<GrpcReply> {
+    const message = this.#message ?? nothing;
+    // It lives on in the batch, not here.
+    this.#message = undefined;
+    return new Promise((resolve) => {
+      this.#intake.take(message, { encoding: 'protobuf', own: this.#own }, (outcome) => {
+        this.#room.close();
+        resolve(replyOf(outcome));
+      });
+    });
   }
 
   abort(): void {
@@ -152,6 +154,11 @@ class ExportCall implements GrpcHandler {
     if (this.#own !== undefined) buffers.give(this.#own);
     this.#own = undefined;
   }
+}
+
+function replyOf(outcome: Outcome): GrpcReply {
+  if (outcome.kind === 'failed') return statusOf(outcome);
+  return outcome.partial === undefined ? taken : { message: putPartialSuccess(outcome.partial) };
 }
 
 function statusOf({ code, message, reason, retryAfterMs }: Failure): GrpcStatus {

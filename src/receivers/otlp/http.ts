@@ -220,7 +220,10 @@ export class HttpListener {
       // One that took too long is counted already.
       if (this.#late.has(request) || this.#late.has(request.socket)) return;
       if ('kind' in body) return this.#settle(response, encoding, body);
-      this.#settle(response, encoding, await this.#parts.intake.take(body.bytes, encoding));
+      const outcome = await new Promise<Outcome>((resolve) => {
+        this.#parts.intake.take(body.bytes, { encoding }, resolve);
+      });
+      this.#settle(response, encoding, outcome);
     } finally {
       room.close();
     }

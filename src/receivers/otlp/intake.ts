@@ -31,7 +31,10 @@ export type Failure = {
   readonly retryAfterMs: number | undefined;
 };
 
-type Gathered = Received & { readonly resolve: (outcome: Outcome) => void };
+type Gathered = Received & { readonly answer: (outcome: Outcome) => void };
+
+/** What a message is, and the buffer of the pool that it stands in, if it does. */
+export type Form = { readonly encoding: 'protobuf' | 'json'; readonly own?: Buffer | undefined };
 
 /** Requests that come in at the same time share a batch up to this size: with room for ids, 256 KiB of the pool. */
 const togetherBytesMax = 232 * 1024;
@@ -76,25 +79,23 @@ export class Intake {
    * Delivers the records of a request and says what to answer. `own` is a buffer of the pool that begins with the message
    * and is given away with it. Requests that come in together are delivered together.
    */
-  take(message: Buffer, encoding: 'protobuf' | 'json', own?: Buffer): Promise<Outcome> {
+  take(message: Buffer, { encoding, own }: Form, answer: (outcome: Outcome) => void): void {
     if (this.#refusedMs !== undefined) this.#calm(this.#refusedMs);
     let protobuf = message;
     if (encoding === 'json') {
       const read = fromJson(message.toString());
       if ('problem' in read) {
-        return Promise.resolve(invalid(`the request is no OTLP/JSON: ${read.problem}`));
+        return answer(invalid(`the request is no OTLP/JSON: ${read.problem}`));
       }
       protobuf = read.bytes;
     }
-    return new Promise((resolve) => {
-      if (this.#gatheredBytes > 0 && this.#gatheredBytes + protobuf.length > togetherBytesMax) {
-        this.#flush();
-      }
-      this.#gathered.push({ message: protobuf, own, resolve });
-      this.#gatheredBytes += protobuf.length;
-      // What one reading of the sockets brings is there by then.
-      this.#flushing ??= setImmediate(() => this.#flush());
-    });
+    if (this.#gatheredBytes > 0 && this.#gatheredBytes + protobuf.length > togetherBytesMax) {
+      this.#flush();
+    }
+    this.#gathered.push({ message: protobuf, own, answer });
+    this.#gatheredBytes += protobuf.length;
+    // What one reading of the sockets brings is there by then.
+    this.#flushing ??= setImmediate(() => this.#flush());
   }
 
   #flush(): void {
@@ -109,20 +110,20 @@ export class Intake {
   /** Never rejects. */
   async #handOver(requests: readonly Gathered[]): Promise<void> {
     // The messages live on in the batch only.
-    const resolves = requests.map(({ resolve }) => resolve);
+    const answers = requests.map(({ answer }) => answer);
     let decoded: Decoded;
     try {
       decoded = this.#decoder.decode(requests, this.#context.now());
     } catch (error) {
       // A defect of ours.
       const failure = failed(grpcCode.INTERNAL, errorChain(error), 'defect');
-      for (const resolve of resolves) resolve(failure);
+      for (const answer of answers) answer(failure);
       return;
     }
     const failure = await this.#delivered(decoded);
-    for (let i = 0; i < resolves.length; i++) {
+    for (let i = 0; i < answers.length; i++) {
       const { records, rejected } = decoded.readings[i]!;
-      resolves[i]!(
+      answers[i]!(
         records < 0 ? notOtlp : records > 0 && failure ? failure : this.#taken(records, rejected),
       );
     }
