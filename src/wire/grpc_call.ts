@@ -106,20 +106,23 @@ export class GrpcCall implements StreamReader {
   #messages = 0;
   #ended = false;
   #done = false;
-  readonly startedMs: number;
+  /** When the request began, or on a stream its last message. */
+  #startedMs: number;
 
   constructor(stream: Stream, method: GrpcMethod, options: GrpcCallOptions) {
     this.#stream = stream;
     this.#method = method;
     this.#options = options;
     this.#encoding = options.headers['grpc-encoding'] ?? 'identity';
-    this.startedMs = stream.connection.heardMs;
+    this.#startedMs = stream.connection.heardMs;
     this.#handler = method.open({ headers: options.headers, stream });
   }
 
-  /** Whether the peer has not yet sent all of its request. */
-  get isReading(): boolean {
-    return !this.#ended && !this.#done;
+  /** Since when the peer has had something to send that has not come whole; infinity: it has nothing. */
+  get waitingSinceMs(): number {
+    if (this.#ended || this.#done) return Number.POSITIVE_INFINITY;
+    if (this.isUnary) return this.#startedMs;
+    return this.#needed >= 0 && !this.#busy ? this.#startedMs : Number.POSITIVE_INFINITY;
   }
 
   /** Whether the request is one message. */
@@ -242,12 +245,14 @@ export class GrpcCall implements StreamReader {
     if (length > this.#options.messageBytesMax) return this.#tooLarge(length);
     this.#needed = length;
     const refusal = this.#method.admit?.(length, this.#handler);
-    if (refusal instanceof Promise) this.#await(refusal, (status) => this.#admitted(status));
-    else this.#admitted(refusal);
+    if (refusal instanceof Promise) {
+      this.#await(refusal, (status) => this.#admitted(status, performance.now()));
+    } else this.#admitted(refusal, this.#stream.connection.heardMs);
   }
 
-  #admitted(refusal: GrpcStatus | undefined): void {
+  #admitted(refusal: GrpcStatus | undefined, nowMs: number): void {
     if (refusal !== undefined) return this.fail(refusal);
+    if (!this.isUnary) this.#startedMs = nowMs;
     if (this.#needed > 0) return;
     this.#place = this.#newPlace();
     this.#whole();

@@ -34,7 +34,10 @@ export type GrpcServerOptions = {
     readonly maxConnectionAgeGrace: number;
     readonly maxConnectionIdle: number;
   };
-  /** A request of one message must be complete after this many milliseconds; 0: no limit. */
+  /**
+   * A request of one message must be complete after this many milliseconds, and each message of a stream this long after
+   * there was room for it; 0: no limit.
+   */
   readonly requestTimeout: number;
   /** By path: `/package.Service/Method`. */
   readonly methods: ReadonlyMap<string, GrpcMethod>;
@@ -51,6 +54,8 @@ const headerPairsMax = 64;
 /** What peers may send ahead while their messages are read; with many of them, each less. */
 const aheadBytesMax = 16 * 1024 * 1024;
 const handshakeTimeoutMs = 10_000;
+/** A greeting and a block of headers are a few packets: whoever has begun one sends all of it in this time. */
+const unfinishedMs = 10_000;
 /** All connections in plain text are read through one buffer: what is in it is dealt with before the next is read. */
 const shared = Buffer.allocUnsafeSlow(64 * 1024);
 const sweepMsMax = 1000;
@@ -66,6 +71,9 @@ type Session = {
   readonly expiresMs: number;
   pingSentMs: number;
   closingMs: number;
+  /** What the peer has begun, and when that was seen. */
+  unfinished: object | undefined;
+  unfinishedMs: number;
 };
 
 export class GrpcServer {
@@ -174,6 +182,8 @@ export class GrpcServer {
           : nowMs + maxConnectionAge * (0.9 + Math.random() * 0.2),
       pingSentMs: 0,
       closingMs: 0,
+      unfinished: undefined,
+      unfinishedMs: 0,
     };
     this.#sessions.add(session);
     let socket = accepted;
@@ -221,18 +231,32 @@ export class GrpcServer {
   #sweepSessions(): void {
     const nowMs = performance.now();
     for (const known of this.#sessions) {
+      this.#sweepUnfinished(known, nowMs);
       this.#sweepCalls(known, nowMs);
       this.#sweepAge(known, nowMs);
       this.#sweepPing(known, nowMs);
     }
   }
 
+  /** Pings do not find those out who answer none, and those that send a byte now and then. */
+  #sweepUnfinished(known: Session, nowMs: number): void {
+    const { requestTimeout } = this.#options;
+    const { unfinished } = known.connection;
+    if (unfinished === undefined || unfinished !== known.unfinished) {
+      known.unfinished = unfinished;
+      known.unfinishedMs = nowMs;
+      return;
+    }
+    const timeout = requestTimeout > 0 ? Math.min(unfinishedMs, requestTimeout) : unfinishedMs;
+    if (nowMs - known.unfinishedMs > timeout) known.connection.giveUp();
+  }
+
   #sweepCalls({ connection }: Session, nowMs: number): void {
     const { requestTimeout } = this.#options;
     if (requestTimeout === 0) return;
     for (const { reader } of connection.streams.values()) {
-      if (!(reader instanceof GrpcCall) || !reader.isReading || !reader.isUnary) continue;
-      if (nowMs - reader.startedMs <= requestTimeout) continue;
+      if (!(reader instanceof GrpcCall) || nowMs - reader.waitingSinceMs <= requestTimeout)
+        continue;
       const details = 'the request was not complete in time';
       reader.fail({ code: 4, details, reason: 'timeout' });
     }

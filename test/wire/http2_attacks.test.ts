@@ -2,7 +2,7 @@
 
 import { connect as connectHttp2 } from 'node:http2';
 import type { Socket } from 'node:net';
-import { afterEach, expect, test } from 'vitest';
+import { afterEach, describe, expect, test } from 'vitest';
 import type { GrpcMethod } from '../../src/wire/grpc_call.ts';
 import { GrpcServer, type GrpcServerOptions } from '../../src/wire/grpc_server.ts';
 import {
@@ -258,4 +258,79 @@ test('grpc_call answers for handlers that throw, and the connection goes on', as
   }
   expect(refused).toEqual(['defect', 'defect', 'defect', 'defect']);
   expect(goaway()).toBe(undefined);
+});
+
+describe('http2 leaves a peer that does not go on', () => {
+  const headers = headersFrame(1, '/echo');
+  const half = frame(1, { stream: 1, payload: headers.subarray(9, 40) });
+  for (const [what, bytes] of [
+    ['before its greeting', Buffer.alloc(0)],
+    ['inside its greeting', preface.subarray(0, 20)],
+    ['after a preface without settings', preface],
+    ['inside a frame', Buffer.concat([settings(), headers.subarray(0, 50)])],
+    ['inside a block of headers', Buffer.concat([settings(), half])],
+  ] as const) {
+    test(what, async () => {
+      const { port, refused } = await serving({ requestTimeout: 150 });
+      const good = await peer(port);
+      good.say(settings());
+      const bad = await peer(port);
+      bad.say(bytes);
+      await closed(bad.socket);
+      expect(refused).toEqual(['protocol']);
+      await good.pong();
+    });
+  }
+
+  test('but sends a byte now and then', async () => {
+    const { port } = await serving({ requestTimeout: 150 });
+    const { socket, say } = await peer(port);
+    say(settings(), headers.subarray(0, 30));
+    let at = 30;
+    const drip = setInterval(() => socket.write(headers.subarray(at, ++at)), 20);
+    await closed(socket);
+    clearInterval(drip);
+    expect(at).toBeLessThan(headers.length);
+  });
+});
+
+test('grpc_server ends a stream inside of a message that does not come, but none between messages', async () => {
+  const seen: string[] = [];
+  const method: GrpcMethod = {
+    streaming: true,
+    open: ({ stream }) => ({
+      message: () => undefined,
+      end: () => ({ message: Buffer.alloc(0) }),
+      abort: () => seen.push(`abort ${stream.id}`),
+    }),
+  };
+  const methods = new Map([['/stream', method]]);
+  const { port, refused } = await serving({ methods, requestTimeout: 150 });
+  const { say, resets, pong } = await peer(port);
+  const message = framed(Buffer.alloc(100));
+  say(settings(), headersFrame(1, '/stream'), dataFrame(1, message));
+  say(headersFrame(3, '/stream'), dataFrame(3, message), dataFrame(3, message.subarray(0, 50)));
+  await eventually(() => resets().length === 1);
+  expect(resets()).toEqual([[3, 0]]);
+  expect([seen, refused]).toEqual([['abort 3'], ['timeout']]);
+  await pong();
+});
+
+test('http2 does not take a request for whole that says otherwise', async () => {
+  const { port } = await serving();
+  const { say, resets, pong } = await peer(port);
+  const body = framed(Buffer.from('hello'));
+  const said = (stream: number, length: string): Buffer =>
+    headersFrame(stream, '/echo', { 'content-length': length });
+  say(settings());
+  say(said(1, '10'), dataFrame(1, body, endStream));
+  say(said(3, '9'), dataFrame(3, body.subarray(0, 5)), dataFrame(3, body.subarray(5), endStream));
+  say(said(5, '11'), dataFrame(5, body.subarray(0, 5)), dataFrame(5, body.subarray(5), endStream));
+  say(said(7, 'ten'));
+  await pong();
+  expect(resets()).toEqual([
+    [3, 1],
+    [5, 1],
+    [7, 1],
+  ]);
 });

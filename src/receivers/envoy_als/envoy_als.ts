@@ -106,6 +106,8 @@ const paths = ['v3', 'v2'].map(
   (version) => `/envoy.service.accesslog.${version}.AccessLogService/StreamAccessLogs`,
 );
 
+/** A message for which there was room has to come whole in this time: nobody else can have that room. */
+const messageTimeoutMs = 60_000;
 /** Streams may take so long to end once the receiver stops. */
 const stopGraceMs = 5000;
 
@@ -167,7 +169,7 @@ class EnvoyAls implements Receiver {
         maxConnectionAgeGrace: keepalive.max_connection_age_grace,
         maxConnectionIdle: keepalive.max_connection_idle,
       },
-      requestTimeout: 0,
+      requestTimeout: messageTimeoutMs,
       methods: new Map([...paths.map((path) => [path, method] as const), ...this.#health.methods]),
       refused: refusals(this.#context),
       refusedCall: requestRefusals(this.#context),

@@ -68,10 +68,13 @@ export class Connection {
     this.#frames = new FrameReader({
       begin: (head) => this.#begin(head),
       data: (stream, bytes, start, end) => {
-        if (!stream.closed) stream.reader?.data(bytes, start, end);
+        if (stream.closed) return;
+        stream.missing -= end - start;
+        if (stream.missing < 0) this.#fault(stream, errorCode.PROTOCOL_ERROR);
+        else stream.reader?.data(bytes, start, end);
       },
       endData: (stream, ends) => {
-        if (ends && !stream.closed) stream.endRemote();
+        if (ends) this.#endRemote(stream);
       },
       payload: (head, payload) => this.#payload(head, payload),
       broken: (code) => this.#broken(code),
@@ -113,6 +116,19 @@ export class Connection {
 
   get isDestroyed(): boolean {
     return this.#isDead;
+  }
+
+  /**
+   * What the peer has begun and has to finish before anything else, its greeting or a block of headers: the same object
+   * until then. While we do not read, it cannot.
+   */
+  get unfinished(): object | undefined {
+    return this.out.isHeldBack ? undefined : (this.#block ?? this.#frames.unfinished);
+  }
+
+  /** The peer does not go on with what it has begun. */
+  giveUp(): void {
+    this.#broken(errorCode.PROTOCOL_ERROR);
   }
 
   /** One at a time. */
@@ -283,9 +299,17 @@ export class Connection {
     }
     const windows = { receive: windowDefault, send: this.windows.initial };
     const stream = new Stream(id, this, windows);
+    const length = head.headers['content-length'];
+    if (length !== undefined) stream.missing = Number(length);
     this.streams.set(id, stream);
     stream.reader = this.#options.open(stream, head.headers);
-    if (ends && !stream.closed) stream.endRemote();
+    if (ends) this.#endRemote(stream);
+  }
+
+  #endRemote(stream: Stream): void {
+    if (stream.closed) return;
+    if (stream.missing > 0) this.#fault(stream, errorCode.PROTOCOL_ERROR);
+    else stream.endRemote();
   }
 
   /** Headers of a stream that was opened before: they end it, and nobody needs what they say. */
@@ -295,7 +319,7 @@ export class Connection {
       if (!this.#resets.has(id)) this.#broken(errorCode.STREAM_CLOSED);
     } else if (stream.remoteEnded) this.#fault(stream, errorCode.STREAM_CLOSED);
     else if (!ends) this.#fault(stream, errorCode.PROTOCOL_ERROR);
-    else stream.endRemote();
+    else this.#endRemote(stream);
   }
 
   #reset(id: number, payload: Buffer): void {

@@ -52,6 +52,12 @@ export class FrameReader<S> {
     this.#to = undefined;
   }
 
+  /** What the peer has begun and has to finish before anything else: the same object until then. */
+  get unfinished(): object | undefined {
+    if (this.#isFirst) return preface;
+    return this.#left > 0 && this.#frame.type !== frameType.DATA ? this.#frame : undefined;
+  }
+
   read(bytes: Buffer, end: number): void {
     let at = this.#prefaceRead < preface.length ? this.#preface(bytes, end) : 0;
     while (at < end && !this.#isStopped) {

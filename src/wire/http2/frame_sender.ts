@@ -113,6 +113,11 @@ export class FrameSender {
     if (this.#out.length > backlogBytesMax) this.flush();
   }
 
+  /** Whether the peer is not read because it does not read. */
+  get isHeldBack(): boolean {
+    return this.#socket?.isPaused() ?? true;
+  }
+
   flush(): void {
     clearImmediate(this.#flushing);
     this.#flushing = undefined;

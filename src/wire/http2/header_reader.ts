@@ -216,6 +216,7 @@ function requestHead(pairs: readonly string[]): RequestHead {
       }
     }
     if (/[\0\r\n]/.test(value)) return head('malformed');
+    if (name === 'content-length' && !/^\d+$/.test(value)) return head('malformed');
     if (before === undefined) headers[name] = value;
     else if (!singleNames.has(name)) headers[name] = `${before}, ${value}`;
   }

@@ -33,6 +33,8 @@ export class Stream {
   /** We have ended ours: everything was sent. */
   localEnded = false;
   headersSent = false;
+  /** Bytes that the peer has said will come, and have not. NaN: it has not said. */
+  missing = Number.NaN;
   /** No more bytes of ours will follow those that wait. */
   #ending = false;
   closed = false;
