@@ -1,9 +1,10 @@
-// A volume that does not answer.
+// A volume that does not answer, and exports that do not end.
 
 import { execFileSync } from 'node:child_process';
-import { closeSync, constants, openSync } from 'node:fs';
+import { closeSync, constants, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { Batch } from '../../src/pipeline/batch.ts';
 import { now, queueFolder } from '../support/disk_queue.ts';
@@ -34,4 +35,29 @@ test('disk_queue whose volume hangs ends in time, and refuses what nobody knows 
   const refusal = { message: 'exporter sink stopped before it was on disk', retryable: true };
   for (const outcome of await outcomes) expect(outcome).toMatchObject({ reason: refusal });
   await goOn();
+});
+
+test('disk_queue that has ended writes nothing more, also when an export that was left behind succeeds', async () => {
+  let ends = 0;
+  const { queue } = folder.over(
+    async () => {
+      await sleep(900);
+      ends++;
+    },
+    { persist_after: '0' },
+  );
+  await queue.start();
+  await queue.put(Batch.ofLines(['late']));
+  expect(await queue.stop(now())).toEqual({ left: 0, persisted: 1 });
+  expect(ends).toBe(0);
+  // Descriptors of files that were closed are used again.
+  const paths = Array.from({ length: 64 }, (_, i) => join(folder.path, `other-${i}`));
+  const others = paths.map((path) => {
+    writeFileSync(path, 'untouched');
+    return openSync(path, 'r+');
+  });
+  while (ends === 0) await sleep(20);
+  await sleep(20);
+  for (const other of others) closeSync(other);
+  expect(paths.map((path) => readFileSync(path, 'latin1'))).toEqual(paths.map(() => 'untouched'));
 });

@@ -15,6 +15,7 @@ export class Frontier {
   readonly #state: StateFile;
   readonly #context: Context;
   #cleaning: Promise<boolean> | undefined;
+  #isClosed = false;
 
   constructor(
     files: { readonly segments: Segments; readonly state: StateFile },
@@ -71,6 +72,8 @@ export class Frontier {
 
   /** False when it could not be written: then what was delivered since is delivered again after a restart. */
   #note(): boolean {
+    // An export that was left behind may still end: its descriptor is another file's by then.
+    if (this.#isClosed) return false;
     try {
       faultPoint('before_checkpoint');
       this.#state.write(this.position);
@@ -93,6 +96,7 @@ export class Frontier {
     const end = async (): Promise<void> => {
       await this.#cleaning;
       if (this.#note()) await this.#state.sync().catch((error: unknown) => this.troubled(error));
+      this.#isClosed = true;
       this.#state.close();
     };
     // A disk that does not answer must not hold up the end: then the file is closed by the end of the process.
