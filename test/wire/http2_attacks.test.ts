@@ -1,7 +1,11 @@
 // Peers that want HTTP/2 of our own to spend more than they do: memory, time, or room for others.
 
+import { mkdtemp, rm } from 'node:fs/promises';
 import { connect as connectHttp2 } from 'node:http2';
 import type { Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, describe, expect, test } from 'vitest';
 import type { GrpcMethod } from '../../src/wire/grpc_call.ts';
 import { GrpcServer, type GrpcServerOptions } from '../../src/wire/grpc_server.ts';
@@ -333,4 +337,39 @@ test('http2 does not take a request for whole that says otherwise', async () => 
     [5, 1],
     [7, 1],
   ]);
+});
+
+test('http2 answers no further than its peer reads, whatever was asked in one go', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'http2-'));
+  open.push(() => rm(folder, { recursive: true }));
+  const path = join(folder, 'socket');
+  const refusal = { code: 16, details: 'ä'.repeat(1000), reason: 'credentials' };
+  // What is on its way through a unix socket is little, on any machine.
+  const { refused } = await serving({
+    address: { kind: 'unix', path },
+    methods: new Map([['/', echo]]),
+    authorize: () => refusal,
+  });
+  const socket = await connected({ path });
+  open.push(() => socket.destroy());
+  socket.pause();
+  const type = [0x5f, 16, ...Buffer.from('application/grpc')];
+  const request = (stream: number, fields: number[]): Buffer =>
+    frame(frameType.headers, {
+      flags: 4,
+      stream,
+      payload: Buffer.from([0x83, 0x86, 0x84, ...fields]),
+    });
+  // Thirteen bytes ask for six thousand.
+  socket.write(Buffer.concat([settings(), request(1, type)]));
+  socket.write(many(20_000, (i) => request(2 * i + 3, [0xbe])));
+  await eventually(() => refused.length > 10);
+  await sleep(100);
+  expect(refused.length).toBeLessThan(1000);
+  // Once it reads, nothing is missing.
+  socket.resume();
+  await eventually(() => refused.length === 20_001);
+  const done = new Promise((end) => socket.once('close', end));
+  socket.write(frame(frameType.ping, { payload: Buffer.alloc(7) }));
+  await done;
 });

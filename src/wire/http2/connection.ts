@@ -3,6 +3,7 @@
 // keep to the limit.
 
 import type { Socket } from 'node:net';
+import { type Block, BlockReader } from './block_reader.ts';
 import { type FrameHead, FrameReader } from './frame_reader.ts';
 import { FrameSender } from './frame_sender.ts';
 import { errorCode, flag, frameType, setting, windowDefault, windowMax } from './frames.ts';
@@ -28,9 +29,7 @@ export type ConnectionOptions = {
 /** The most that a peer may send ahead on a stream while it is read. Before: the default, which every peer keeps to. */
 const streamWindowMax = 256 * 1024;
 const connectionWindowBytes = 1024 * 1024;
-/** Header blocks are longer than this from nobody who is well. */
-const blockBytesMax = 64 * 1024;
-const blockFramesMax = 32;
+const nothing = Buffer.alloc(0);
 
 export class Connection {
   readonly streams = new Map<number, Stream>();
@@ -52,8 +51,9 @@ export class Connection {
   /** The last stream that the peer has opened, and the last that we have said to deal with. */
   #lastStream = 0;
   #lastTaken = Number.POSITIVE_INFINITY;
-  /** The header block that is being read. */
-  #block: { stream: number; flags: number; parts: Buffer[]; bytes: number } | undefined;
+  readonly #blocks = new BlockReader();
+  /** What was read while the peer left too much unread, and was not looked at. */
+  #rest = nothing;
   readonly #resets = new Resets();
   #pinged: (() => void) | undefined;
 
@@ -76,7 +76,11 @@ export class Connection {
       endData: (stream, ends) => {
         if (ends) this.#endRemote(stream);
       },
-      payload: (head, payload) => this.#payload(head, payload),
+      payload: (head, payload) => {
+        this.#payload(head, payload);
+        // Answers can be longer than what asks for them.
+        if (this.out.isFull) this.#frames.hold();
+      },
       broken: (code) => this.#broken(code),
     });
   }
@@ -91,14 +95,23 @@ export class Connection {
       [setting.MAX_HEADER_LIST_SIZE, headerListBytesMax],
     ]);
     this.out.windowUpdate(0, connectionWindowBytes - windowDefault);
-    this.out.start(socket);
+    this.out.start(socket, () => this.#goOn());
   }
 
   /** What the socket has read: the first `end` of these bytes, which stay valid during the call only. */
   read(bytes: Buffer, end: number): void {
     this.heardMs = performance.now();
-    this.#frames.read(bytes, end);
+    const at = this.#rest.length > 0 ? 0 : this.#frames.read(bytes, end);
+    if (this.#frames.isHeld) this.#rest = Buffer.concat([this.#rest, bytes.subarray(at, end)]);
     this.out.relieve();
+  }
+
+  /** The peer has read what it had left unread. */
+  #goOn(): void {
+    const rest = this.#rest;
+    this.#rest = nothing;
+    this.#frames.goOn();
+    if (rest.length > 0) this.read(rest, rest.length);
   }
 
   /** Takes no new streams; once those that are open have ended, the connection does. */
@@ -123,7 +136,7 @@ export class Connection {
    * until then. While we do not read, it cannot.
    */
   get unfinished(): object | undefined {
-    return this.out.isHeldBack ? undefined : (this.#block ?? this.#frames.unfinished);
+    return this.out.isHeldBack ? undefined : (this.#blocks.begun ?? this.#frames.unfinished);
   }
 
   /** The peer does not go on with what it has begun. */
@@ -191,12 +204,7 @@ export class Connection {
 
   /** A frame whose payload comes. For DATA: whose it is; undefined: nobody's. */
   #begin({ type, stream: id, length }: FrameHead): Stream | undefined {
-    if (
-      this.#block !== undefined &&
-      (type !== frameType.CONTINUATION || id !== this.#block.stream)
-    ) {
-      this.#broken(errorCode.PROTOCOL_ERROR);
-    }
+    if (!this.#blocks.allows(type, id)) this.#broken(errorCode.PROTOCOL_ERROR);
     if (type !== frameType.DATA) return undefined;
     if (id === 0 || id > this.#lastStream) {
       this.#broken(errorCode.PROTOCOL_ERROR);
@@ -234,9 +242,9 @@ export class Connection {
     const { type, flags, stream: id } = head;
     switch (type) {
       case frameType.HEADERS:
-        return this.#beginHeaders(head, payload);
+        return this.#block(this.#blocks.begin(head, payload));
       case frameType.CONTINUATION:
-        return this.#continueHeaders(head, payload);
+        return this.#block(this.#blocks.continue(head, payload));
       case frameType.RST_STREAM:
         return this.#reset(id, payload);
       case frameType.SETTINGS:
@@ -261,28 +269,9 @@ export class Connection {
     }
   }
 
-  #beginHeaders({ flags, stream }: FrameHead, payload: Buffer): void {
-    let start = 0;
-    let end = payload.length;
-    if (flags & flag.PADDED) end -= payload[start++] ?? 0;
-    if (flags & flag.PRIORITY) start += 5;
-    if (stream % 2 === 0 || start > end) return this.#broken(errorCode.PROTOCOL_ERROR);
-    const part = payload.subarray(start, end);
-    if (flags & flag.END_HEADERS) return this.#request(stream, flags, part);
-    this.#block = { stream, flags, parts: [Buffer.from(part)], bytes: part.length };
-  }
-
-  #continueHeaders({ flags }: FrameHead, payload: Buffer): void {
-    const block = this.#block;
-    if (block === undefined) return this.#broken(errorCode.PROTOCOL_ERROR);
-    block.parts.push(Buffer.from(payload));
-    block.bytes += payload.length;
-    if (block.bytes > blockBytesMax || block.parts.length > blockFramesMax) {
-      return this.#broken(errorCode.ENHANCE_YOUR_CALM);
-    }
-    if ((flags & flag.END_HEADERS) === 0) return;
-    this.#block = undefined;
-    this.#request(block.stream, block.flags, Buffer.concat(block.parts));
+  #block(block: Block | number | undefined): void {
+    if (typeof block === 'number') this.#broken(block);
+    else if (block !== undefined) this.#request(block.stream, block.flags, block.bytes);
   }
 
   #request(id: number, flags: number, block: Buffer): void {

@@ -30,6 +30,7 @@ export class FrameReader<S> {
   #prefaceRead = 0;
   #isFirst = true;
   #isStopped = false;
+  #isHeld = false;
   /** The head of a frame, as far as it was cut off by the end of what was read. */
   readonly #head = Buffer.allocUnsafeSlow(frameHeadBytes);
   #headRead = 0;
@@ -48,6 +49,7 @@ export class FrameReader<S> {
 
   stop(): void {
     this.#isStopped = true;
+    this.#isHeld = false;
     this.#payload = undefined;
     this.#to = undefined;
   }
@@ -58,9 +60,23 @@ export class FrameReader<S> {
     return this.#left > 0 && this.#frame.type !== frameType.DATA ? this.#frame : undefined;
   }
 
-  read(bytes: Buffer, end: number): void {
+  /** Reads nothing after this frame until `goOn`. */
+  hold(): void {
+    this.#isHeld = !this.#isStopped;
+  }
+
+  get isHeld(): boolean {
+    return this.#isHeld;
+  }
+
+  goOn(): void {
+    this.#isHeld = false;
+  }
+
+  /** Returns where it stopped: before `end` only when it is held, or was stopped. */
+  read(bytes: Buffer, end: number): number {
     let at = this.#prefaceRead < preface.length ? this.#preface(bytes, end) : 0;
-    while (at < end && !this.#isStopped) {
+    while (at < end && !this.#isStopped && !this.#isHeld) {
       if (this.#left > 0) at = this.#go(bytes, at, end);
       else if (this.#headRead === 0 && end - at >= frameHeadBytes) {
         at += frameHeadBytes;
@@ -70,11 +86,12 @@ export class FrameReader<S> {
         bytes.copy(this.#head, this.#headRead, at, at + part);
         this.#headRead += part;
         at += part;
-        if (this.#headRead < frameHeadBytes) return;
+        if (this.#headRead < frameHeadBytes) return at;
         this.#headRead = 0;
         this.#begin(this.#head, 0);
       }
     }
+    return at;
   }
 
   #break(code: number): number {

@@ -18,9 +18,13 @@ export class FrameSender {
   #hasShrunk = false;
   #mustShrink = false;
 
-  start(socket: Socket): void {
+  /** `goOn`: the peer has read everything, and is read again. */
+  start(socket: Socket, goOn: () => void): void {
     this.#socket = socket;
-    socket.on('drain', () => socket.resume());
+    socket.on('drain', () => {
+      goOn();
+      if (socket.writableLength <= backlogBytesMax) socket.resume();
+    });
     this.flush();
   }
 
@@ -111,6 +115,13 @@ export class FrameSender {
   /** The answers to one reading are many: they do not wait for its end. */
   relieve(): void {
     if (this.#out.length > backlogBytesMax) this.flush();
+  }
+
+  /** Whether the peer has to read before it may ask for more. */
+  get isFull(): boolean {
+    if (this.#out.length <= backlogBytesMax) return false;
+    this.flush();
+    return (this.#socket?.writableLength ?? 0) > backlogBytesMax;
   }
 
   /** Whether the peer is not read because it does not read. */
