@@ -1,7 +1,6 @@
 // One gRPC call as a server sees it: messages in with their framing taken off, one reply out.
 
-import { promisify } from 'node:util';
-import { gunzip, inflate, zstdDecompress } from 'node:zlib';
+import { canDecompress, decompressed } from './decompression.ts';
 import { sendReply } from './grpc_reply.ts';
 import type { Headers } from './http2/header_reader.ts';
 import type { Stream, StreamReader } from './http2/stream.ts';
@@ -74,11 +73,6 @@ export type GrpcMethod = {
 
 const prefixBytes = 5;
 const nothing = Buffer.alloc(0);
-const decompress = {
-  gzip: promisify(gunzip),
-  deflate: promisify(inflate),
-  zstd: promisify(zstdDecompress),
-} as const;
 
 /** Reads the messages of a stream into its handler and sends what the handler answers. */
 export class GrpcCall implements StreamReader {
@@ -276,14 +270,12 @@ export class GrpcCall implements StreamReader {
     this.#needed = -1;
     this.#placed = 0;
     if (!this.#compressed) return this.#give(message);
-    const how = decompress[this.#encoding as keyof typeof decompress];
-    if (how === undefined) {
+    if (!canDecompress(this.#encoding)) {
       const details = `grpc-encoding ${this.#encoding} is not supported`;
       this.fail({ code: grpcCode.UNIMPLEMENTED, details, reason: 'unsupported_encoding' });
       return;
     }
-    const maxOutputLength = this.#options.messageBytesMax;
-    const plain = how(message, { maxOutputLength }) as Promise<Buffer>;
+    const plain = decompressed(this.#encoding, message, this.#options.messageBytesMax);
     this.#await(
       plain.catch((error: NodeJS.ErrnoException) => this.#broken(error)),
       (whole) => whole && this.#give(whole),

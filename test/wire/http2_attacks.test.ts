@@ -6,6 +6,7 @@ import type { Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { gzipSync } from 'node:zlib';
 import { afterEach, describe, expect, test } from 'vitest';
 import type { GrpcMethod } from '../../src/wire/grpc_call.ts';
 import { GrpcServer, type GrpcServerOptions } from '../../src/wire/grpc_server.ts';
@@ -372,4 +373,43 @@ test('http2 answers no further than its peer reads, whatever was asked in one go
   const done = new Promise((end) => socket.once('close', end));
   socket.write(frame(frameType.ping, { payload: Buffer.alloc(7) }));
   await done;
+});
+
+test('grpc_call knows no encodings by the names of what every object has', async () => {
+  const { port, refused } = await serving();
+  const { say, pong } = await peer(port);
+  const names = ['toString', 'constructor', '__proto__'];
+  say(settings());
+  for (const [i, encoding] of names.entries()) {
+    const stream = 2 * i + 1;
+    say(headersFrame(stream, '/echo', { 'grpc-encoding': encoding }));
+    say(dataFrame(stream, framed(Buffer.from('x'), 1), endStream));
+  }
+  await pong();
+  expect(refused).toEqual(names.map(() => 'unsupported_encoding'));
+});
+
+test('grpc_call takes few bombs apart at the same time', async () => {
+  const bytes = 8 * 1024 * 1024;
+  const { port, refused } = await serving({ messageBytesMax: bytes });
+  const { say } = await peer(port);
+  const bomb = framed(gzipSync(Buffer.alloc(bytes + 1)), 1);
+  const half = (stream: number): Buffer =>
+    Buffer.concat([
+      headersFrame(stream, '/echo', { 'grpc-encoding': 'gzip' }),
+      dataFrame(stream, bomb.subarray(0, 8000)),
+      dataFrame(stream, bomb.subarray(8000), endStream),
+    ]);
+  let mostBytes = 0;
+  const before = process.memoryUsage().arrayBuffers;
+  const watch = setInterval(() => {
+    mostBytes = Math.max(mostBytes, process.memoryUsage().arrayBuffers - before);
+  }, 1);
+  say(
+    settings(),
+    many(30, (i) => half(2 * i + 1)),
+  );
+  await eventually(() => refused.length === 30);
+  clearInterval(watch);
+  expect(mostBytes).toBeLessThan(150 * 1024 * 1024);
 });
