@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { Batch } from '../../src/pipeline/batch.ts';
-import { now, queueFolder } from '../support/disk_queue.ts';
+import { later, lines, now, queueFolder } from '../support/disk_queue.ts';
 
 const folder = queueFolder();
 
@@ -22,6 +22,24 @@ function hangingFiles(): () => Promise<void> {
     closeSync(writer);
   };
 }
+
+test('disk_queue whose volume hangs says so, goes on when it answers again, and nothing is missing', async () => {
+  const seen: string[] = [];
+  const send = async (batch: Batch): Promise<void> => void seen.push(...lines(batch));
+  const { queue, context } = folder.over(send, { persist_after: '10ms' });
+  await queue.start();
+  const goOn = hangingFiles();
+  const puts = ['a', 'b'].map((text) => queue.put(Batch.ofLines([text])));
+  await sleep(2200);
+  expect(context.logged.join()).toContain(
+    'does not answer, its sources wait: no answer for 2000 ms',
+  );
+  await goOn();
+  await Promise.all(puts);
+  expect(await queue.stop(later())).toEqual({ left: 0, persisted: 0 });
+  expect(context.logged.join()).toContain('no longer degraded: the volume of the disk queue');
+  expect(seen).toEqual(['a', 'b']);
+});
 
 test('disk_queue whose volume hangs ends in time, and refuses what nobody knows to be on disk', async () => {
   const { queue } = folder.over(async () => undefined, { persist_after: '0' });

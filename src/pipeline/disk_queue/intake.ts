@@ -33,6 +33,8 @@ const quietBytesPerMs = 1024;
 
 const unwritable =
   'cannot write the disk queue, sources wait for what is in it, then for each export';
+const silent = 'the volume of the disk queue does not answer, its sources wait';
+const hangsMs = 2000;
 
 export type IntakeOptions = {
   readonly segments: Segments;
@@ -134,7 +136,7 @@ export class Intake {
     // An export that was told to end may still look at it: its memory is the garbage collector's.
     if (outcome === 'dropped') put.batch.retain();
     this.#puts.leave(put);
-    if (!put.isWriting) forgetFrame(put);
+    if (!this.#writing.some((one) => one === put)) forgetFrame(put);
     put.resolve();
   }
 
@@ -311,9 +313,9 @@ export class Intake {
     for (const put of group) {
       // A write that hangs goes on reading them, whatever becomes of the put.
       put.batch.retain();
-      put.isWriting = true;
       if (put.group !== undefined) put.group.writing++;
     }
+    const hangs = setTimeout(() => this.#trouble(silent, `no answer for ${hangsMs} ms`), hangsMs);
     let failure: unknown;
     try {
       await segments.append(parts, segmentBytes);
@@ -321,10 +323,9 @@ export class Intake {
       failure = error ?? new Error('unknown');
     }
     this.#writing = [];
-    for (const put of group) {
-      put.isWriting = false;
-      if (put.group !== undefined) put.group.writing--;
-    }
+    clearTimeout(hangs);
+    context.degraded.end(silent);
+    for (const { group: exported } of group) if (exported !== undefined) exported.writing--;
     if (failure !== undefined) {
       await this.#failed(group, failure);
       return;
@@ -366,11 +367,16 @@ export class Intake {
     return { frames, passed };
   }
 
+  #trouble(what: string, why: string): void {
+    // Nobody would say that it is over.
+    if (!this.#ended) this.#options.context.degraded.begin(what, why);
+  }
+
   async #failed(group: readonly Framed[], error: unknown): Promise<void> {
     const { context, isIdle, makeRoom, mayPassOn, onWritten } = this.#options;
     this.#failing = true;
     this.#tryAgainMs = context.now() + retryAfterMs;
-    context.degraded.begin(unwritable, errorChain(error));
+    this.#trouble(unwritable, errorChain(error));
     for (const put of group) {
       put.batch.letGo();
       if (put.outcome !== undefined) forgetFrame(put);

@@ -20,7 +20,6 @@ export type Put = {
   frame: Snapshot | undefined;
   /** The export that has taken it. */
   group: Group | undefined;
-  isWriting: boolean;
   /**
    * Told: its source is, and the batch is retained until the export ends. on_disk: it can wait there; turned_away: there was
    * no room, it is in memory only. untold: the source waits.
@@ -66,7 +65,6 @@ export class Puts {
       reject,
       frame: undefined,
       group: undefined,
-      isWriting: false,
       told: 'untold',
       outcome: undefined,
     };
