@@ -316,20 +316,16 @@ export class Intake {
       if (put.group !== undefined) put.group.writing++;
     }
     const hangs = setTimeout(() => this.#trouble(silent, `no answer for ${hangsMs} ms`), hangsMs);
-    let failure: unknown;
-    try {
-      await segments.append(parts, segmentBytes);
-    } catch (error) {
-      failure = error ?? new Error('unknown');
-    }
+    const written = segments.append(parts, segmentBytes);
+    const failure = await written.then(
+      () => undefined,
+      (error: Error) => error,
+    );
     this.#writing = [];
     clearTimeout(hangs);
     context.degraded.end(silent);
     for (const { group: exported } of group) if (exported !== undefined) exported.writing--;
-    if (failure !== undefined) {
-      await this.#failed(group, failure);
-      return;
-    }
+    if (failure !== undefined) return await this.#failed(group, failure);
     if (this.#failing) context.degraded.end(unwritable);
     this.#failing = false;
     this.#commits.add(1);
