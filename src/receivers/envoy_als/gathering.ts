@@ -21,8 +21,8 @@ export type Gathered = {
   readonly heldBytes: number;
 };
 
-/** With what is made of it, such a batch and its request stay in the processor's cache. */
-const batchBytesMax = 128 * 1024;
+/** With room for what is spelled behind the messages, and as a request: 512 KiB of the pool each. */
+const batchBytesMax = 224 * 1024;
 const batchRowsMax = 2048;
 const resourcesMax = 65_535;
 
