@@ -97,7 +97,8 @@ must stay below message_bytes_max:
         grpc_service: { envoy_grpc: { cluster_name: meshlog } }
 
 Counts as dropped: message_too_large and malformed_message (a message each, whatever it held). A malformed entry is kept
-with log.parse_error and its bytes as body. Calls that are refused are in meshlog_receiver_requests_refused_total.
+with log.parse_error and its bytes as body. Calls that are refused are in meshlog_receiver_requests_refused_total; a stream
+whose message has begun and is not there a minute after there was room for it is ended as one of them, under timeout.
 The gRPC health service answers Check and Watch on the same port, for the server and for the access log service.`,
   create: (settings, context) => new EnvoyAls(settings, context),
 });
