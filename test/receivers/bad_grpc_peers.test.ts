@@ -1,12 +1,13 @@
 // Peers that break the rules, before each receiver that speaks gRPC: what they are told, under what they are counted, and
 // that a good peer beside them notices nothing.
 
+import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { connect as connectTcp, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { gzipSync, zstdCompressSync } from 'node:zlib';
 import { afterEach, describe, expect, test } from 'vitest';
-import { type Collector, collector } from '../support/collect.ts';
+import { type Collector, collector, testContext } from '../support/collect.ts';
 import {
   kinds,
   type Listening,
@@ -332,6 +333,26 @@ for (const kind of kinds) {
     });
   });
 }
+
+test('envoy_als has room in the end for messages that are longer than they were, however many wait', async () => {
+  const sink = collector();
+  const context = testContext({ budgetBytes: 1024 * 1024 });
+  const on = await listeningGrpc('envoy_als', sink.deliver, {}, context);
+  open.push(() => on.receiver.stop());
+  const client = new RawClient(on.port);
+  open.push(() => client.close());
+  // Four letters in no order: a quarter of it remains.
+  const text = Array.from(randomBytes(40_000), (byte) => 'abcd'[byte % 4]).join('');
+  const packed = framed(gzipSync(messageOf('envoy_als', text)), 1);
+  const answers = await Promise.all(
+    Array.from({ length: 50 }, () =>
+      client.call(pathOf('envoy_als'), packed, { 'grpc-encoding': 'gzip' }),
+    ),
+  );
+  expect(answers.map(({ status }) => status)).toEqual(answers.map(() => 0));
+  await sink.until(50);
+  await eventually(() => context.budget.usedBytes === 0);
+});
 
 /** Streams that were reset, in order, in what a server has sent. */
 function resetStreams(bytes: Buffer): number[] {

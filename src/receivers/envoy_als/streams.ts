@@ -80,15 +80,15 @@ export class Streams {
     this.#open.delete(stream);
   }
 
-  /** Room for so many bytes. Undefined, at once or later: it was taken. */
-  take(bytes: number): undefined | Promise<undefined> {
-    const { budget } = this.#context;
-    if (budget.tryTake(bytes)) return undefined;
+  tryTake(bytes: number): boolean {
+    return this.#context.budget.tryTake(bytes);
+  }
+
+  /** Resolves when there is room for so many bytes: it was taken. */
+  async take(bytes: number): Promise<void> {
     this.#heldBack.begin();
-    return budget.take(bytes).then(() => {
-      this.#heldBack.end();
-      return undefined;
-    });
+    await this.#context.budget.take(bytes);
+    this.#heldBack.end();
   }
 
   give(bytes: number): void {
@@ -149,18 +149,23 @@ class Stream implements GrpcHandler {
     this.#speaker = { peer, facts: peer };
   }
 
-  /** Not reading while this is pending is the backpressure: the window of the stream fills up. */
+  /**
+   * Not reading while this is pending is the backpressure: the window of the stream fills up. Who waits holds nothing, or
+   * streams whose messages turn out longer than they were would wait for each other without an end.
+   */
   admit(messageBytes: number): undefined | Promise<undefined> {
-    const missing = messageBytes * bytesPerByte - this.#heldBytes;
+    const bytes = messageBytes * bytesPerByte;
+    const missing = bytes - this.#heldBytes;
     if (missing <= 0) return undefined;
-    const taken = this.#streams.take(missing);
-    if (taken === undefined) {
-      this.#heldBytes += missing;
+    if (this.#streams.tryTake(missing)) {
+      this.#heldBytes = bytes;
       return undefined;
     }
-    return taken.then(() => {
-      if (this.#isOver) this.#streams.give(missing);
-      else this.#heldBytes += missing;
+    this.#streams.give(this.#heldBytes);
+    this.#heldBytes = 0;
+    return this.#streams.take(bytes).then(() => {
+      if (this.#isOver) this.#streams.give(bytes);
+      else this.#heldBytes = bytes;
       return undefined;
     });
   }
