@@ -5,8 +5,9 @@ import { gzipSync, zstdCompressSync } from 'node:zlib';
 import * as grpc from '@grpc/grpc-js';
 import { afterEach, describe, expect, test } from 'vitest';
 import type { GrpcHandler, GrpcMethod, GrpcReply } from '../../src/wire/grpc_call.ts';
-import { GrpcServer, type GrpcServerOptions } from '../../src/wire/grpc_server.ts';
+import type { GrpcServerOptions } from '../../src/wire/grpc_server.ts';
 import { serverCertificates } from '../../src/wire/tls.ts';
+import { type GrpcServing, grpcServing, noKeepalive } from '../support/grpc_serving.ts';
 import { eventually } from '../support/sockets.ts';
 import { authority, certificateFolder } from '../support/tls.ts';
 
@@ -17,39 +18,20 @@ afterEach(async () => {
 
 const same = (bytes: Buffer): Buffer => bytes;
 
-type Serving = { server: GrpcServer; port: number; refused: string[] };
-
 async function serving(
   methods: Record<string, GrpcMethod>,
   options: Partial<GrpcServerOptions> & {
     keepaliveOptions?: Partial<GrpcServerOptions['keepalive']>;
   } = {},
-): Promise<Serving> {
-  const refused: string[] = [];
+): Promise<GrpcServing> {
   const { keepaliveOptions, ...rest } = options;
-  const server = new GrpcServer({
-    address: { kind: 'tcp', host: '127.0.0.1', port: 0 },
-    allowedSpiffeIds: [],
-    maxConnections: 100,
-    maxConcurrentStreams: 100,
-    messageBytesMax: 1024 * 1024,
-    keepalive: {
-      time: 0,
-      timeout: 1000,
-      maxConnectionAge: 0,
-      maxConnectionAgeGrace: 0,
-      maxConnectionIdle: 0,
-      ...keepaliveOptions,
-    },
-    requestTimeout: 0,
+  const made = await grpcServing({
     methods: new Map(Object.entries(methods)),
-    refused: (reason, peer) => refused.push(peer === undefined ? reason : `${reason} ${peer}`),
+    keepalive: { ...noKeepalive, ...keepaliveOptions },
     ...rest,
   });
-  await server.listen();
-  open.push(() => server.stop(0));
-  const { address } = server;
-  return { server, refused, port: address.kind === 'tcp' ? address.port : 0 };
+  open.push(() => made.server.stop(0));
+  return made;
 }
 
 function client(

@@ -5,7 +5,8 @@ import type { Socket } from 'node:net';
 import { afterEach, describe, expect, test } from 'vitest';
 import type { GrpcMethod } from '../../src/wire/grpc_call.ts';
 import { sendReply } from '../../src/wire/grpc_reply.ts';
-import { GrpcServer, type GrpcServerOptions } from '../../src/wire/grpc_server.ts';
+import type { GrpcServerOptions } from '../../src/wire/grpc_server.ts';
+import { grpcServing } from '../support/grpc_serving.ts';
 import {
   dataFrame,
   endStream,
@@ -44,29 +45,13 @@ const quiet: GrpcMethod = {
 };
 
 async function serving(options: Partial<GrpcServerOptions> = {}): Promise<number> {
-  const server = new GrpcServer({
-    address: { kind: 'tcp', host: '127.0.0.1', port: 0 },
-    allowedSpiffeIds: [],
-    maxConnections: 100,
-    maxConcurrentStreams: 100,
-    messageBytesMax: 1024 * 1024,
-    keepalive: {
-      time: 0,
-      timeout: 1000,
-      maxConnectionAge: 0,
-      maxConnectionAgeGrace: 0,
-      maxConnectionIdle: 0,
-    },
-    requestTimeout: 0,
-    methods: new Map([
-      ['/mirror', mirror],
-      ['/quiet', quiet],
-    ]),
-    ...options,
-  });
-  await server.listen();
+  const methods = new Map([
+    ['/mirror', mirror],
+    ['/quiet', quiet],
+  ]);
+  const { server, port } = await grpcServing({ methods, ...options });
   open.push(() => server.stop(0));
-  return server.address.kind === 'tcp' ? server.address.port : 0;
+  return port;
 }
 
 function session(port: number, options: object = {}): ClientHttp2Session {

@@ -9,7 +9,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { gzipSync } from 'node:zlib';
 import { afterEach, describe, expect, test } from 'vitest';
 import type { GrpcMethod } from '../../src/wire/grpc_call.ts';
-import { GrpcServer, type GrpcServerOptions } from '../../src/wire/grpc_server.ts';
+import type { GrpcServerOptions } from '../../src/wire/grpc_server.ts';
+import { type GrpcServing, grpcServing } from '../support/grpc_serving.ts';
 import {
   dataFrame,
   endStream,
@@ -41,32 +42,11 @@ const echo: GrpcMethod = {
   },
 };
 
-type Serving = { port: number; refused: string[]; server: GrpcServer };
-
-async function serving(options: Partial<GrpcServerOptions> = {}): Promise<Serving> {
-  const refused: string[] = [];
-  const server = new GrpcServer({
-    address: { kind: 'tcp', host: '127.0.0.1', port: 0 },
-    allowedSpiffeIds: [],
-    maxConnections: 100,
-    maxConcurrentStreams: 5000,
-    messageBytesMax: 1024 * 1024,
-    keepalive: {
-      time: 0,
-      timeout: 1000,
-      maxConnectionAge: 0,
-      maxConnectionAgeGrace: 0,
-      maxConnectionIdle: 0,
-    },
-    requestTimeout: 0,
-    methods: new Map([['/echo', echo]]),
-    refused: (reason) => refused.push(reason),
-    refusedCall: (reason) => refused.push(reason),
-    ...options,
-  });
-  await server.listen();
-  open.push(() => server.stop(0));
-  return { server, refused, port: server.address.kind === 'tcp' ? server.address.port : 0 };
+async function serving(options: Partial<GrpcServerOptions> = {}): Promise<GrpcServing> {
+  const methods = new Map([['/echo', echo]]);
+  const made = await grpcServing({ methods, maxConcurrentStreams: 5000, ...options });
+  open.push(() => made.server.stop(0));
+  return made;
 }
 
 type Peer = {
