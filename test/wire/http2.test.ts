@@ -135,6 +135,18 @@ test('http2 never refuses a peer that keeps to its limit of streams', async () =
   expect(refused).toBe(0);
 });
 
+test('http2 opens the window of a stream as far as its message needs', async () => {
+  const on = session(await serving());
+  const windowBytes = 65_535;
+  const prefixBytes = 5;
+  for (const more of [-1, 0, 1, 2, 16_384, windowBytes, 900_000]) {
+    const message = Buffer.alloc(windowBytes - prefixBytes + more, 'x');
+    const { status, body } = await call(on, message);
+    expect(status).toBe('0');
+    expect(body.subarray(-message.length)).toEqual(message);
+  }
+});
+
 test('http2 answers no faster than the windows of its peer allow', async () => {
   const port = await serving();
   for (const [initialWindowSize, bytes] of [
