@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { Batch } from '../../src/pipeline/batch.ts';
 import { away, later, lines, now, queueFolder } from '../support/disk_queue.ts';
+import { eventually } from '../support/sockets.ts';
 
 const folder = queueFolder();
 
@@ -176,6 +177,8 @@ test('disk_queue delivers each batch once, however long exports take and whateve
     if (open.size > 12) await Promise.race(open);
   }
   await Promise.all(open);
+  // A queue that stops while its peer is away leaves the rest on disk.
+  await eventually(() => seen.length >= wanted.length);
   expect(await queue.stop(later())).toEqual({ left: 0, persisted: 0 });
   expect(seen.map((line) => line.replace(/\.+$/, '')).sort()).toEqual(wanted.sort());
   expect((await folder.collected()).seen).toEqual([]);
