@@ -166,4 +166,8 @@ export function enoughBytes({ min_size, max_size }: QueueSettings['batch']): num
   return Math.min(max_size, Math.max(min_size, 128 * 1024));
 }
 
-export const mebibytes = (count: number): string => (count / 1024 ** 2).toFixed(1);
+/** A little is not nothing. */
+export function mebibytes(count: number): string {
+  const size = count / 1024 ** 2;
+  return size > 0 && size < 0.05 ? '<0.1' : size.toFixed(1);
+}

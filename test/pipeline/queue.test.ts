@@ -5,7 +5,7 @@ import type { Exporter } from '../../src/pipeline/component.ts';
 import { DeadLetter } from '../../src/pipeline/dead_letter.ts';
 import { ExportError } from '../../src/pipeline/errors.ts';
 import { MemoryQueue } from '../../src/pipeline/memory_queue.ts';
-import { exporterSettings } from '../../src/pipeline/queue.ts';
+import { exporterSettings, mebibytes } from '../../src/pipeline/queue.ts';
 import { Sender } from '../../src/pipeline/sender.ts';
 import { testContext } from '../support/collect.ts';
 
@@ -207,4 +207,9 @@ test('queue gives up an attempt after the timeout and repeats it', async () => {
   );
   await queue.put(Batch.ofLines(['a']));
   expect(attempts).toBe(2);
+});
+
+test('queue says of a little that it is not nothing', () => {
+  const sizes = [0, 1, 52_000, 53_000, 64 * 1024 ** 2];
+  expect(sizes.map(mebibytes)).toEqual(['0.0', '<0.1', '<0.1', '0.1', '64.0']);
 });
