@@ -172,6 +172,9 @@ export class GrpcCall implements StreamReader {
   /** Not more than the window of the stream comes while nobody says that it may. */
   #hold(bytes: Buffer, start: number, end: number): void {
     const length = this.#heldEnd + end - start;
+    // Room was asked for one message: what comes behind it has none.
+    const asked = Math.max(0, this.#needed - this.#placed);
+    if (this.isUnary && length > asked) return this.fail(notOneMessage);
     if (length > this.#held.length) {
       const longer = Buffer.allocUnsafeSlow(Math.max(length, this.#held.length * 2));
       this.#held.copy(longer, 0, 0, this.#heldEnd);

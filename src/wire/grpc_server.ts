@@ -6,7 +6,9 @@ import type { Address } from './address.ts';
 import type { CertificateSource } from './certificates.ts';
 import { GrpcCall, type GrpcMethod, type GrpcStatus, grpcCode, internal } from './grpc_call.ts';
 import { sendHttpStatus, sendReply } from './grpc_reply.ts';
+import { Ahead } from './http2/ahead.ts';
 import { Connection } from './http2/connection.ts';
+import { windowDefault } from './http2/frames.ts';
 import type { Headers } from './http2/header_reader.ts';
 import type { Stream, StreamReader } from './http2/stream.ts';
 import { boundAddress, listen, stopListening } from './listen.ts';
@@ -51,8 +53,11 @@ export type GrpcServerOptions = {
 
 const headerListBytesMax = 16 * 1024;
 const headerPairsMax = 64;
-/** What peers may send ahead while their messages are read; with many of them, each less. */
-const aheadBytesMax = 16 * 1024 * 1024;
+/**
+ * What a peer may send on a stream of messages before that is read. While there is no room it stays in memory, on each
+ * of the streams; for a request of one message that costs a round trip, and there is no second message behind it.
+ */
+const streamingWindowBytes = 1024;
 const handshakeTimeoutMs = 10_000;
 /** A greeting and a block of headers are a few packets: whoever has begun one sends all of it in this time. */
 const unfinishedMs = 10_000;
@@ -80,12 +85,16 @@ export class GrpcServer {
   readonly #options: GrpcServerOptions;
   readonly #server: Server;
   readonly #sessions = new Set<Session>();
+  readonly #ahead = new Ahead();
+  readonly #windowBytes: number;
   #sweep: NodeJS.Timeout | undefined;
   #drained: (() => void) | undefined;
 
   constructor(options: GrpcServerOptions) {
     this.#options = options;
-    const { tls, refused } = options;
+    const { tls, refused, methods } = options;
+    const isStreaming = [...methods.values()].some(({ streaming }) => streaming);
+    this.#windowBytes = isStreaming ? streamingWindowBytes : windowDefault;
     if (tls === undefined) {
       const settings = { pauseOnConnect: true, noDelay: true };
       this.#server = createServer(settings, (socket) => this.#accept(socket, 'plain'));
@@ -162,7 +171,8 @@ export class GrpcServer {
         streamsMax: maxConcurrentStreams,
         headerListBytesMax,
         headerPairsMax,
-        aheadBytes: () => aheadBytesMax / this.#sessions.size,
+        windowBytes: this.#windowBytes,
+        ahead: this.#ahead,
         open: (stream, headers) => this.#call(stream, headers),
         broken: () => refused?.('protocol'),
         closed: () => {

@@ -36,7 +36,7 @@ const config = z
       .min(1)
       .default(10_000)
       .describe(
-        'Streams on one connection; a proxy opens a few per worker thread. An idle one costs about 2 KiB, one that waits for room up to 64 KiB.',
+        'Streams on one connection; a proxy opens a few per worker thread. An idle one costs about 2 KiB, one that waits for room a few more, and all of them together 16 MiB.',
       ),
     linger: duration()
       .refine((ms) => ms > 0, 'linger must be positive')

@@ -92,7 +92,8 @@ export class Streams {
   }
 
   give(bytes: number): void {
-    this.#context.budget.give(bytes);
+    // Whoever waits is looked at with each.
+    if (bytes > 0) this.#context.budget.give(bytes);
   }
 
   /** A message that came in, for which `heldBytes` were taken. */

@@ -3,6 +3,7 @@
 // keep to the limit.
 
 import type { Socket } from 'node:net';
+import type { Ahead } from './ahead.ts';
 import { type Block, BlockReader } from './block_reader.ts';
 import { type FrameHead, FrameReader } from './frame_reader.ts';
 import { FrameSender } from './frame_sender.ts';
@@ -17,8 +18,10 @@ export type ConnectionOptions = {
   readonly streamsMax: number;
   readonly headerListBytesMax: number;
   readonly headerPairsMax: number;
-  /** What may come on this connection ahead of being asked for, about. */
-  readonly aheadBytes: () => number;
+  /** What the peer may send on a stream before that is read. */
+  readonly windowBytes: number;
+  /** What it may send beyond that: the same for all connections of a server. */
+  readonly ahead: Ahead;
   /** A request; undefined: nobody reads it. */
   readonly open: (stream: Stream, headers: Headers) => StreamReader | undefined;
   /** The peer does not speak HTTP/2, or breaks its rules: the connection ends. */
@@ -26,8 +29,6 @@ export type ConnectionOptions = {
   readonly closed: () => void;
 };
 
-/** The most that a peer may send ahead on a stream while it is read. Before: the default, which every peer keeps to. */
-const streamWindowMax = 256 * 1024;
 const connectionWindowBytes = 1024 * 1024;
 const nothing = Buffer.alloc(0);
 
@@ -47,7 +48,9 @@ export class Connection {
   readonly #headers: HeaderReader;
   #isDead = false;
   #isEnding = false;
-  #received = 0;
+  /** What the peer may send on all streams, and whether it has heard what it may send on each. */
+  #window = windowDefault;
+  #isAgreed = false;
   /** The last stream that the peer has opened, and the last that we have said to deal with. */
   #lastStream = 0;
   #lastTaken = Number.POSITIVE_INFINITY;
@@ -89,12 +92,13 @@ export class Connection {
   start(socket: Socket): void {
     socket.on('error', () => undefined);
     socket.on('close', () => this.#gone());
-    const { streamsMax, headerListBytesMax } = this.#options;
+    const { streamsMax, headerListBytesMax, windowBytes } = this.#options;
     this.out.settings([
       [setting.MAX_CONCURRENT_STREAMS, streamsMax],
       [setting.MAX_HEADER_LIST_SIZE, headerListBytesMax],
+      [setting.INITIAL_WINDOW_SIZE, windowBytes],
     ]);
-    this.out.windowUpdate(0, connectionWindowBytes - windowDefault);
+    if (windowBytes === windowDefault) this.#agree();
     this.out.start(socket, () => this.#goOn());
   }
 
@@ -150,10 +154,14 @@ export class Connection {
     this.out.ping(0, Buffer.alloc(8));
   }
 
-  /** @internal What a stream that is read may have open. */
-  get streamWindow(): number {
-    const share = Math.min(connectionWindowBytes, this.#options.aheadBytes()) / this.streams.size;
-    return Math.max(windowDefault, Math.min(streamWindowMax, Math.floor(share)));
+  /** @internal */ get ahead(): Ahead {
+    return this.#options.ahead;
+  }
+
+  /** @internal What a stream that is read, and has `own` ahead, may have open ahead. */
+  aheadBytes(own: number): number {
+    const share = Math.floor(connectionWindowBytes / this.streams.size);
+    return Math.max(this.#options.windowBytes, Math.min(share, this.ahead.share(own)));
   }
 
   /** @internal Ends a stream of ours in both directions. */
@@ -202,6 +210,20 @@ export class Connection {
     this.#options.closed();
   }
 
+  /** Before the peer has heard what it may send on each stream, it may send the default on all of them together. */
+  #agree(): void {
+    if (this.#isAgreed) return;
+    this.#isAgreed = true;
+    const less = windowDefault - this.#options.windowBytes;
+    for (const stream of this.streams.values()) stream.shrink(less, this.#options.windowBytes);
+    this.#open();
+  }
+
+  #open(): void {
+    this.out.windowUpdate(0, connectionWindowBytes - this.#window);
+    this.#window = connectionWindowBytes;
+  }
+
   /** A frame whose payload comes. For DATA: whose it is; undefined: nobody's. */
   #begin({ type, stream: id, length }: FrameHead): Stream | undefined {
     if (!this.#blocks.allows(type, id)) this.#broken(errorCode.PROTOCOL_ERROR);
@@ -211,11 +233,12 @@ export class Connection {
       return undefined;
     }
     // The connection's window is for all streams: those that wait have their own.
-    this.#received += length;
-    if (this.#received > connectionWindowBytes / 4) {
-      this.out.windowUpdate(0, this.#received);
-      this.#received = 0;
+    this.#window -= length;
+    if (this.#window < 0) {
+      this.#broken(errorCode.FLOW_CONTROL_ERROR);
+      return undefined;
     }
+    if (this.#isAgreed && this.#window < connectionWindowBytes * 0.75) this.#open();
     const stream = this.streams.get(id);
     if (stream === undefined) {
       if (!this.#resets.has(id)) this.reset(id, errorCode.STREAM_CLOSED);
@@ -286,7 +309,8 @@ export class Connection {
       const isLong = head.problem === 'too_long';
       return this.reset(id, isLong ? errorCode.ENHANCE_YOUR_CALM : errorCode.PROTOCOL_ERROR);
     }
-    const windows = { receive: windowDefault, send: this.windows.initial };
+    const receive = this.#isAgreed ? this.#options.windowBytes : windowDefault;
+    const windows = { receive, send: this.windows.initial };
     const stream = new Stream(id, this, windows);
     const length = head.headers['content-length'];
     if (length !== undefined) stream.missing = Number(length);
@@ -328,7 +352,7 @@ export class Connection {
     if (payload.length % 6 !== 0 || (isAck && payload.length > 0)) {
       return this.#broken(errorCode.FRAME_SIZE_ERROR);
     }
-    if (isAck) return;
+    if (isAck) return this.#agree();
     const { problem, more } = this.windows.set(payload);
     if (problem !== undefined) return this.#broken(problem);
     if (this.windows.hasSmallTable) this.out.shrinkTable();

@@ -41,6 +41,8 @@ export class Stream {
   /** What the peer may send, and what we may send. */
   receiveWindow: number;
   sendWindow: number;
+  /** How much of what the peer may send nobody has asked for; what has come of it meanwhile is still counted. */
+  #ahead = 0;
   /** What waits for a window of the peer, and the headers behind it. */
   #waiting: Buffer = nothing;
   #trailers: Buffer | undefined;
@@ -108,11 +110,30 @@ export class Stream {
    */
   allow(missing: number): void {
     if (this.remoteEnded || this.closed) return;
-    const { streamWindow } = this.connection;
-    if (this.receiveWindow >= Math.max(missing, streamWindow / 2)) return;
-    const window = Math.min(windowMax, Math.max(missing, streamWindow));
+    const ahead = this.connection.aheadBytes(this.#ahead);
+    if (this.receiveWindow < Math.max(missing, ahead / 2)) this.#open(Math.max(missing, ahead));
+    this.#goAhead(Math.max(0, this.receiveWindow - missing));
+  }
+
+  /**
+   * @internal The peer has heard that it may send less on each stream than it may have thought. What it has sent by then
+   * is given back to it: there was not much of it, on all streams.
+   */
+  shrink(bytes: number, least: number): void {
+    this.receiveWindow -= bytes;
+    if (this.receiveWindow < least && !this.remoteEnded) this.#open(least);
+  }
+
+  #open(bytes: number): void {
+    const window = Math.min(windowMax, bytes);
     this.connection.out.windowUpdate(this.id, window - this.receiveWindow);
     this.receiveWindow = window;
+  }
+
+  #goAhead(bytes: number): void {
+    if (bytes === this.#ahead) return;
+    this.connection.ahead.take(bytes - this.#ahead);
+    this.#ahead = bytes;
   }
 
   /** @internal Sends what the windows let through. */
@@ -147,6 +168,7 @@ export class Stream {
   /** @internal The peer has ended its side. */
   endRemote(): void {
     this.remoteEnded = true;
+    this.#goAhead(0);
     if (this.localEnded) this.connection.close(this);
     else this.reader?.end();
   }
@@ -156,6 +178,7 @@ export class Stream {
     this.closed = true;
     this.#ending = true;
     this.#waiting = nothing;
+    this.#goAhead(0);
     this.reader?.closed();
   }
 

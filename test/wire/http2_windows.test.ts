@@ -1,0 +1,95 @@
+// What peers may send on streams of messages before those are read.
+
+import { expect, test } from 'vitest';
+import type { GrpcMethod } from '../../src/wire/grpc_call.ts';
+import { grpcServing } from '../support/grpc_serving.ts';
+import {
+  dataFrame,
+  frame,
+  framed,
+  frameType,
+  greeting,
+  headersFrame,
+} from '../support/raw_http2.ts';
+import { connected, eventually } from '../support/sockets.ts';
+
+const waits: GrpcMethod = {
+  streaming: true,
+  admit: () => new Promise(() => undefined),
+  open: () => ({ message: () => undefined, end: () => ({ message: Buffer.alloc(0) }) }),
+};
+const ack = frame(frameType.settings, { flags: 1 });
+const ping = frame(frameType.ping, { payload: Buffer.alloc(8) });
+
+const agreedAtOnce = `windowUpdate 0 ${1024 * 1024 - 65_535}`;
+
+/** So many bytes of a message that has no room. */
+function data(stream: number, bytes: number): Buffer {
+  const message = framed(Buffer.alloc(bytes)).subarray(0, bytes);
+  const frames: Buffer[] = [];
+  for (let at = 0; at < bytes; at += 16_384) {
+    frames.push(dataFrame(stream, message.subarray(at, at + 16_384)));
+  }
+  return Buffer.concat(frames);
+}
+
+/** Says it to a server, and returns frames of the answer up to its pong or goodbye. */
+async function answer(port: number, ...said: readonly Buffer[]): Promise<string[]> {
+  const socket = await connected(port);
+  const chunks: Buffer[] = [];
+  socket.on('data', (chunk: Buffer) => chunks.push(chunk));
+  socket.write(Buffer.concat([greeting, ...said, ping]));
+  const heard: string[] = [];
+  await eventually(() => {
+    heard.length = 0;
+    const bytes = Buffer.concat(chunks);
+    for (let at = 0; at + 9 <= bytes.length; at += 9 + bytes.readUIntBE(at, 3)) {
+      const stream = bytes.readUInt32BE(at + 5);
+      const payload = bytes.subarray(at + 9, at + 9 + bytes.readUIntBE(at, 3));
+      const type = Object.entries(frameType).find(([, number]) => number === bytes[at + 3])?.[0];
+      if (type === 'settings') continue;
+      heard.push(`${type} ${stream} ${payload.readUInt32BE(type === 'goaway' ? 4 : 0)}`);
+    }
+    return /ping|goaway/.test(heard.at(-1) ?? '');
+  });
+  socket.destroy();
+  return heard;
+}
+
+test('http2 takes little on streams that nobody reads, and what was sent before the peer could know it', async () => {
+  const { server, port } = await grpcServing({ methods: new Map([['/waits', waits]]) });
+  try {
+    const one = headersFrame(1, '/waits');
+    const three = headersFrame(3, '/waits');
+    // Before it has heard of our settings: as much on all streams as on one.
+    expect(await answer(port, one, data(1, 65_535))).toEqual(['ping 0 0']);
+    expect(await answer(port, one, three, data(1, 65_535), data(3, 1))).toEqual(['goaway 0 3']);
+    // Then it may go on as if it had not sent anything.
+    const agreed = ['windowUpdate 1 60000', `windowUpdate 0 ${1024 * 1024 - 5535}`];
+    expect(await answer(port, one, data(1, 60_000), three, ack, ack)).toEqual([
+      ...agreed,
+      'ping 0 0',
+    ]);
+    const most = [one, data(1, 60_000), three, ack, data(1, 1024), data(3, 1024)];
+    expect(await answer(port, ...most)).toEqual([...agreed, 'ping 0 0']);
+    expect(await answer(port, ...most, data(3, 1))).toEqual([...agreed, 'reset 3 3', 'ping 0 0']);
+  } finally {
+    await server.stop(0);
+  }
+});
+
+test('grpc_call keeps nothing of a request but what it has asked room for', async () => {
+  const methods = new Map([['/one', { ...waits, streaming: false }]]);
+  const { server, port, refused } = await grpcServing({ methods });
+  try {
+    const message = framed(Buffer.alloc(10));
+    const one = headersFrame(1, '/one');
+    expect(await answer(port, one, dataFrame(1, message))).toEqual([agreedAtOnce, 'ping 0 0']);
+    await eventually(() => refused[0] === 'cut_short');
+    const heard = await answer(port, one, dataFrame(1, message), dataFrame(1, Buffer.alloc(1)));
+    expect(heard.slice(2)).toEqual(['reset 1 0', 'ping 0 0']);
+    expect(refused).toEqual(['cut_short', 'malformed']);
+  } finally {
+    await server.stop(0);
+  }
+});
