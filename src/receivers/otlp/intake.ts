@@ -7,6 +7,7 @@ import type { Context, Deliver } from '../../pipeline/component.ts';
 import { errorChain, RefusedError } from '../../pipeline/errors.ts';
 import { HeldBack } from '../../pipeline/held_back.ts';
 import { grpcCode } from '../../wire/grpc_call.ts';
+import { Gathering } from './gathering.ts';
 import type { OtlpReceiverConfig } from './otlp.ts';
 
 /** What a request comes to. `code` is gRPC's. */
@@ -31,12 +32,12 @@ export type Failure = {
   readonly retryAfterMs: number | undefined;
 };
 
-type Gathered = Received & { readonly answer: (outcome: Outcome) => void };
+type Request = Received & { readonly answer: (outcome: Outcome) => void };
 
 /** What a message is, and the buffer of the pool that it stands in, if it does. */
 export type Form = { readonly encoding: 'protobuf' | 'json'; readonly own?: Buffer | undefined };
 
-/** Requests that come in at the same time share a batch up to this size: with room for ids, 256 KiB of the pool. */
+/** Requests share a batch up to this size: with room for ids, 256 KiB of the pool. */
 const togetherBytesMax = 232 * 1024;
 /** The bytes of a message, of its batch, and of what is made of it. */
 const bytesPerByte = 1.5;
@@ -54,10 +55,7 @@ export class Intake {
   readonly #context: Context;
   readonly #maxWaitMs: number;
   readonly #decoder: OtlpDecoder;
-  /** What came in since the last delivery. */
-  #gathered: Gathered[] = [];
-  #gatheredBytes = 0;
-  #flushing: NodeJS.Immediate | undefined;
+  readonly #gathering: Gathering<Request>;
   readonly #heldBack: HeldBack;
   #waitingBytes = 0;
   #refusedMs: number | undefined;
@@ -68,6 +66,7 @@ export class Intake {
     this.#maxWaitMs = settings.max_wait;
     this.#decoder = new OtlpDecoder(settings.access_logs);
     this.#heldBack = new HeldBack(context);
+    this.#gathering = new Gathering((requests) => this.#handOver(requests), togetherBytesMax);
   }
 
   /** Room for a request. `close` it when the request is done with. */
@@ -89,26 +88,11 @@ export class Intake {
       }
       protobuf = read.bytes;
     }
-    if (this.#gatheredBytes > 0 && this.#gatheredBytes + protobuf.length > togetherBytesMax) {
-      this.#flush();
-    }
-    this.#gathered.push({ message: protobuf, own, answer });
-    this.#gatheredBytes += protobuf.length;
-    // What one reading of the sockets brings is there by then.
-    this.#flushing ??= setImmediate(() => this.#flush());
-  }
-
-  #flush(): void {
-    clearImmediate(this.#flushing);
-    this.#flushing = undefined;
-    const requests = this.#gathered;
-    this.#gathered = [];
-    this.#gatheredBytes = 0;
-    void this.#handOver(requests);
+    this.#gathering.add({ message: protobuf, own, answer }, protobuf.length);
   }
 
   /** Never rejects. */
-  async #handOver(requests: readonly Gathered[]): Promise<void> {
+  async #handOver(requests: readonly Request[]): Promise<void> {
     // The messages live on in the batch only.
     const answers = requests.map(({ answer }) => answer);
     let decoded: Decoded;
