@@ -1,14 +1,20 @@
 // One byte budget for the whole process: what receivers may hold at once, whatever the sinks do (design: "One byte
 // budget bounds memory").
 
-type Waiter = { bytes: number; share: Share; resolve: () => void };
+/** Somebody who waits for room. */
+export type Waiter = {
+  readonly bytes: number;
+  readonly share: Share;
+  /** There is room, and it was taken. */
+  readonly taken: () => void;
+};
 
 /** Hands out bytes to receivers, first come first served, so that no receiver takes more than its fair part for long. */
 export class Budget {
   #limitBytes: number;
   usedBytes = 0;
   readonly #shares = new Set<Share>();
-  #waiting: Waiter[] = [];
+  readonly #waiting = new Set<Waiter>();
 
   constructor(limitBytes: number) {
     this.#limitBytes = limitBytes;
@@ -53,26 +59,30 @@ export class Budget {
 
   /** Gives what is free to those that wait. */
   #serve(): void {
-    if (this.#waiting.length === 0) return;
-    const still: Waiter[] = [];
     for (const waiter of this.#waiting) {
-      if (this.fits(waiter.share, waiter.bytes)) {
-        this.take(waiter.share, waiter.bytes);
-        waiter.resolve();
-      } else still.push(waiter);
+      if (!this.fits(waiter.share, waiter.bytes)) continue;
+      this.#waiting.delete(waiter);
+      this.take(waiter.share, waiter.bytes);
+      waiter.taken();
     }
-    this.#waiting = still;
   }
 
-  /** @internal */ wait(share: Share, bytes: number): Promise<void> {
-    return new Promise((resolve) => this.#waiting.push({ bytes, share, resolve }));
+  /** @internal */ wait(waiter: Waiter): void {
+    this.#waiting.add(waiter);
+  }
+
+  /** @internal */ forget(waiter: Waiter): void {
+    this.#waiting.delete(waiter);
   }
 
   /** @internal */ remove(share: Share): void {
     this.#shares.delete(share);
     this.give(share, share.usedBytes);
-    for (const waiter of this.#waiting) if (waiter.share === share) waiter.resolve();
-    this.#waiting = this.#waiting.filter((waiter) => waiter.share !== share);
+    for (const waiter of this.#waiting) {
+      if (waiter.share !== share) continue;
+      this.#waiting.delete(waiter);
+      waiter.taken();
+    }
   }
 }
 
@@ -81,6 +91,9 @@ export class Share {
   usedBytes = 0;
   readonly #budget: Budget;
   #closed = false;
+  /** What was taken beyond the limit and not given back yet, and who waits to do the same. */
+  #debtBytes = 0;
+  readonly #debtors: Waiter[] = [];
 
   constructor(budget: Budget) {
     this.#budget = budget;
@@ -109,16 +122,51 @@ export class Share {
   /** Takes bytes, waiting for room. Not reading while this is pending is the backpressure. */
   async take(bytes: number): Promise<void> {
     if (this.tryTake(bytes)) return;
-    await this.#budget.wait(this, bytes);
+    await new Promise<void>((taken) => this.wait(bytes, taken));
+  }
+
+  /** Waits for room. `taken` is called when there is some, and it was taken. Whoever goes away before says `forget`. */
+  wait(bytes: number, taken: () => void): Waiter {
+    const waiter = { bytes, share: this, taken };
+    this.#budget.wait(waiter);
+    return waiter;
+  }
+
+  forget(waiter: Waiter): void {
+    this.#budget.forget(waiter);
+  }
+
+  /**
+   * Takes bytes even where there is no room, for what is in memory already and holds a part of its room: those who wait
+   * so for each other would wait for ever. Not before as much was given back as the last one has taken so.
+   */
+  async overdraw(bytes: number): Promise<void> {
+    if (this.tryTake(bytes)) return;
+    if (this.#debtBytes === 0) return this.#owe(bytes);
+    await new Promise<void>((taken) => this.#debtors.push({ bytes, share: this, taken }));
+  }
+
+  #owe(bytes: number): void {
+    this.#budget.take(this, bytes);
+    this.#debtBytes = bytes;
   }
 
   give(bytes: number): void {
-    if (!this.#closed) this.#budget.give(this, bytes);
+    if (this.#closed) return;
+    this.#budget.give(this, bytes);
+    this.#debtBytes = Math.max(0, this.#debtBytes - bytes);
+    while (this.#debtBytes === 0) {
+      const next = this.#debtors.shift();
+      if (next === undefined) return;
+      if (!this.tryTake(next.bytes)) this.#owe(next.bytes);
+      next.taken();
+    }
   }
 
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
     this.#budget.remove(this);
+    for (const { taken } of this.#debtors.splice(0)) taken();
   }
 }

@@ -1,6 +1,6 @@
 // One gRPC call as a server sees it: messages in with their framing taken off, one reply out.
 
-import { canDecompress, decompressed } from './decompression.ts';
+import { type Decompress, type Decompression, decompressors } from './decompression.ts';
 import { sendReply } from './grpc_reply.ts';
 import type { Headers } from './http2/header_reader.ts';
 import type { Stream, StreamReader } from './http2/stream.ts';
@@ -154,7 +154,7 @@ export class GrpcCall implements StreamReader {
       return;
     }
     // The peer is gone in the middle of a request or of a message.
-    if (this.isUnary || this.#isInside || this.#heldEnd > 0) this.#options.refused?.('cut_short');
+    if (this.isUnary || this.#isInside || this.#busy) this.#options.refused?.('cut_short');
     this.#abort();
   }
 
@@ -166,6 +166,7 @@ export class GrpcCall implements StreamReader {
     this.#done = true;
     this.#releaseHeld();
     this.#place = undefined;
+    if (this.#busy) this.#options.decompression.leave(this);
     this.#handler.abort?.();
   }
 
@@ -272,20 +273,35 @@ export class GrpcCall implements StreamReader {
     this.#place = undefined;
     this.#needed = -1;
     this.#placed = 0;
+    if (++this.#messages > 1 && this.isUnary) return this.fail(notOneMessage);
     if (!this.#compressed) return this.#give(message);
-    if (!canDecompress(this.#encoding)) {
-      const details = `grpc-encoding ${this.#encoding} is not supported`;
-      this.fail({ code: grpcCode.UNIMPLEMENTED, details, reason: 'unsupported_encoding' });
-      return;
-    }
-    const plain = decompressed(this.#encoding, message, this.#options.messageBytesMax);
+    const decompress = decompressors.get(this.#encoding);
+    if (decompress !== undefined) return this.#decompress(message, decompress);
+    const details = `grpc-encoding ${this.#encoding} is not supported`;
+    this.fail({ code: grpcCode.UNIMPLEMENTED, details, reason: 'unsupported_encoding' });
+  }
+
+  /**
+   * A message of a stream keeps its turn until it is taken: it has become longer than what room was asked for, and of
+   * those that wait for more there are a few only. Requests of one message are not made to wait for long.
+   */
+  #decompress(message: Buffer, decompress: Decompress): void {
+    const { decompression, messageBytesMax: maxOutputLength } = this.#options;
+    const taken = decompression.turn(this, async () => {
+      const plain = await decompress(message, { maxOutputLength }).catch((error) => {
+        if (!this.#done) this.#broken(error);
+      });
+      if (plain === undefined || this.#done) return undefined;
+      const taking = this.#handler.message(plain);
+      return this.isUnary ? { taking } : { taking: await taking };
+    });
     this.#await(
-      plain.catch((error: NodeJS.ErrnoException) => this.#broken(error)),
-      (whole) => whole && this.#give(whole),
+      taken.then((result) => result?.taking),
+      (status) => status && this.fail(status),
     );
   }
 
-  #broken(error: NodeJS.ErrnoException): undefined {
+  #broken(error: NodeJS.ErrnoException): void {
     if (error.code === 'ERR_BUFFER_TOO_LARGE') {
       const details = `Received message larger than max (after decompression vs. ${this.#options.messageBytesMax})`;
       this.fail({ code: grpcCode.RESOURCE_EXHAUSTED, details, reason: 'too_large' });
@@ -296,7 +312,6 @@ export class GrpcCall implements StreamReader {
   }
 
   #give(message: Buffer): void {
-    if (++this.#messages > 1 && this.isUnary) return this.fail(notOneMessage);
     try {
       const taken = this.#handler.message(message);
       if (taken instanceof Promise) this.#await(taken, (status) => status && this.fail(status));
@@ -365,6 +380,7 @@ export class GrpcCall implements StreamReader {
 export type GrpcCallOptions = {
   readonly headers: Headers;
   readonly messageBytesMax: number;
+  readonly decompression: Decompression;
   /** The call was answered with a refusal, or broke off. */
   readonly refused?: ((reason: string) => void) | undefined;
 };

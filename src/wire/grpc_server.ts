@@ -4,6 +4,7 @@ import { createServer, type Server, type Socket } from 'node:net';
 import { createServer as createTlsServer, type TLSSocket } from 'node:tls';
 import type { Address } from './address.ts';
 import type { CertificateSource } from './certificates.ts';
+import { Decompression } from './decompression.ts';
 import { GrpcCall, type GrpcMethod, type GrpcStatus, grpcCode, internal } from './grpc_call.ts';
 import { sendHttpStatus, sendReply } from './grpc_reply.ts';
 import { Ahead } from './http2/ahead.ts';
@@ -86,6 +87,7 @@ export class GrpcServer {
   readonly #server: Server;
   readonly #sessions = new Set<Session>();
   readonly #ahead = new Ahead();
+  readonly #decompression = new Decompression();
   readonly #windowBytes: number;
   #sweep: NodeJS.Timeout | undefined;
   #drained: (() => void) | undefined;
@@ -224,7 +226,9 @@ export class GrpcServer {
     const method = methods.get(headers[':path'] ?? '');
     try {
       const refusal = authorize?.(headers);
-      const call = new GrpcCall(stream, method ?? nowhere, { headers, messageBytesMax, refused });
+      const decompression = this.#decompression;
+      const settings = { headers, messageBytesMax, decompression, refused };
+      const call = new GrpcCall(stream, method ?? nowhere, settings);
       if (method === undefined) {
         const details = `unknown method ${headers[':path']?.slice(0, unknownPathMax)}`;
         call.fail({ code: grpcCode.UNIMPLEMENTED, details, reason: 'unknown_method' });

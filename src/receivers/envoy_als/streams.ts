@@ -1,6 +1,7 @@
 // The streams of proxies: each says once who it is, then sends messages until somebody ends it.
 
 import { readHead } from '../../encoding/als/decode.ts';
+import type { Waiter } from '../../pipeline/budget.ts';
 import { buffers } from '../../pipeline/buffers.ts';
 import type { Context } from '../../pipeline/component.ts';
 import { HeldBack } from '../../pipeline/held_back.ts';
@@ -84,10 +85,24 @@ export class Streams {
     return this.#context.budget.tryTake(bytes);
   }
 
-  /** Resolves when there is room for so many bytes: it was taken. */
-  async take(bytes: number): Promise<void> {
+  /** `taken` is called when there is room for so many bytes: it was taken. Until then `forget` ends it. */
+  wait(bytes: number, taken: () => void): Waiter {
     this.#heldBack.begin();
-    await this.#context.budget.take(bytes);
+    return this.#context.budget.wait(bytes, () => {
+      this.#heldBack.end();
+      taken();
+    });
+  }
+
+  forget(waiter: Waiter): void {
+    this.#context.budget.forget(waiter);
+    this.#heldBack.end();
+  }
+
+  /** Resolves when a message that is longer than it was may take more than there is. */
+  async overdraw(bytes: number): Promise<void> {
+    this.#heldBack.begin();
+    await this.#context.budget.overdraw(bytes);
     this.#heldBack.end();
   }
 
@@ -140,6 +155,8 @@ class Stream implements GrpcHandler {
   #heldBytes = 0;
   /** Of the pool; that message is put together in it. */
   #own: Buffer | undefined;
+  /** The next message waits for room. */
+  #waiter: Waiter | undefined;
   #isOver = false;
 
   constructor(stream: Http2Stream, streams: Streams) {
@@ -150,24 +167,19 @@ class Stream implements GrpcHandler {
     this.#speaker = { peer, facts: peer };
   }
 
-  /**
-   * Not reading while this is pending is the backpressure: the window of the stream fills up. Who waits holds nothing, or
-   * streams whose messages turn out longer than they were would wait for each other without an end.
-   */
+  /** Not reading while this is pending is the backpressure: the window of the stream fills up. */
   admit(messageBytes: number): undefined | Promise<undefined> {
     const bytes = messageBytes * bytesPerByte;
-    const missing = bytes - this.#heldBytes;
-    if (missing <= 0) return undefined;
-    if (this.#streams.tryTake(missing)) {
+    if (this.#streams.tryTake(bytes)) {
       this.#heldBytes = bytes;
       return undefined;
     }
-    this.#streams.give(this.#heldBytes);
-    this.#heldBytes = 0;
-    return this.#streams.take(bytes).then(() => {
-      if (this.#isOver) this.#streams.give(bytes);
-      else this.#heldBytes = bytes;
-      return undefined;
+    return new Promise((resolve) => {
+      this.#waiter = this.#streams.wait(bytes, () => {
+        this.#waiter = undefined;
+        this.#heldBytes = bytes;
+        resolve(undefined);
+      });
     });
   }
 
@@ -179,10 +191,17 @@ class Stream implements GrpcHandler {
 
   /** Decompressed, it may be longer than what room was asked for. */
   message(message: Buffer): undefined | Promise<undefined> {
-    const taken = this.admit(message.length);
-    if (taken === undefined) this.#pass(message);
-    else return taken.then(() => this.#pass(message));
-    return undefined;
+    const missing = message.length * bytesPerByte - this.#heldBytes;
+    if (missing > 0 && !this.#streams.tryTake(missing)) return this.#overdraw(message, missing);
+    if (missing > 0) this.#heldBytes += missing;
+    return this.#pass(message);
+  }
+
+  async #overdraw(message: Buffer, missing: number): Promise<undefined> {
+    await this.#streams.overdraw(missing);
+    if (this.#isOver) return void this.#streams.give(missing);
+    this.#heldBytes += missing;
+    this.#pass(message);
   }
 
   #pass(message: Buffer): undefined {
@@ -209,6 +228,7 @@ class Stream implements GrpcHandler {
 
   #leave(): void {
     this.#isOver = true;
+    if (this.#waiter !== undefined) this.#streams.forget(this.#waiter);
     if (this.#own !== undefined) buffers.give(this.#own);
     this.#own = undefined;
     this.#streams.give(this.#heldBytes);
