@@ -1,10 +1,11 @@
 // One HTTP/2 connection of a gRPC client: made when it is wanted, and anew, with a pause that grows, when it is gone.
 
-import { type ClientHttp2Session, connect as connectHttp2 } from 'node:http2';
 import { connect, type Socket } from 'node:net';
 import { type ConnectionOptions, connect as connectTls, type TLSSocket } from 'node:tls';
 import { type Address, addressText } from './address.ts';
-import { type GrpcOutcome, type UnaryRequest, unary, untouched } from './grpc_unary.ts';
+import { answerBytesMax, type GrpcOutcome, unary, untouched } from './grpc_unary.ts';
+import { ClientConnection } from './http2/client_connection.ts';
+import type { Request } from './http2/client_stream.ts';
 
 export type GrpcConnectionOptions = {
   /** Options of tls.connect; undefined: plain text. */
@@ -26,19 +27,20 @@ const longestPauseMs = 1000;
 const connectMsMax = 10_000;
 /** TCP's own probes find a peer that is gone while nothing is sent. */
 const tcpProbeMs = 60_000;
-const headerListBytesMax = 16 * 1024;
+/** What all connections read with: answers are short. */
+const readBuffer = Buffer.allocUnsafeSlow(16 * 1024);
 
 export class GrpcConnection {
   readonly address: Address;
   readonly #options: GrpcConnectionOptions;
-  #session: ClientHttp2Session | undefined;
-  #socket: Socket | undefined;
+  /** The one that takes calls, and all that there are. */
+  #connection: ClientConnection | undefined;
+  readonly #open = new Set<ClientConnection>();
   #connecting: Promise<void> | undefined;
   #failures = 0;
   #failure = new Error('not connected');
   #retryAtMs = 0;
   #retry: NodeJS.Timeout | undefined;
-  #calls = 0;
   #closed = false;
 
   constructor(address: Address, options: GrpcConnectionOptions) {
@@ -48,19 +50,14 @@ export class GrpcConnection {
 
   /** Takes new calls now. */
   get ready(): boolean {
-    const session = this.#session;
-    return session !== undefined && !session.closed && !session.destroyed;
+    return this.#connection?.takesCalls === true;
   }
 
   /** A call on a connection that is ready. */
-  async call(request: UnaryRequest): Promise<GrpcOutcome> {
-    const session = this.#session;
-    if (session === undefined || !this.ready) return untouched;
-    this.#calls++;
-    const outcome = await unary(session, request);
-    this.#calls--;
-    if (this.#closed && this.#calls === 0) this.#socket?.destroy();
-    return outcome;
+  call(request: Request, signal: AbortSignal | undefined): Promise<GrpcOutcome> {
+    const connection = this.#connection;
+    if (!connection?.takesCalls) return Promise.resolve(untouched);
+    return unary(connection, request, signal);
   }
 
   /**
@@ -83,10 +80,8 @@ export class GrpcConnection {
   /** Takes no more calls; those under way end first. */
   close(): void {
     this.#closed = true;
-    this.#session = undefined;
     clearTimeout(this.#retry);
-    // The socket ends the session, even where a peer has stopped to read.
-    if (this.#calls === 0) this.#socket?.destroy();
+    for (const connection of [...this.#open]) connection.retire();
   }
 
   #attempt(): Promise<void> {
@@ -117,77 +112,89 @@ export class GrpcConnection {
   #connect(): Promise<void> {
     const { address } = this;
     return new Promise((resolve, reject) => {
-      const socket = openSocket(address, this.#options.tls);
-      this.#socket = socket;
+      let failure: Error | undefined;
+      let stopPings = (): void => undefined;
+      const connection: ClientConnection = new ClientConnection({
+        // One byte more than is right shows that an answer is too long.
+        answerWindow: answerBytesMax + 1,
+        ready: () => {
+          clearTimeout(limit);
+          this.#connection = connection;
+          stopPings = this.#pings(connection);
+          resolve();
+        },
+        leaving: () => {
+          // Calls under way go on; new ones belong on another connection.
+          if (this.#connection === connection) this.#connection = undefined;
+        },
+        closed: (why) => {
+          clearTimeout(limit);
+          stopPings();
+          this.#open.delete(connection);
+          if (this.#connection === connection) this.#connection = undefined;
+          const text = `cannot connect to ${addressText(address)}: ${reasonOf(failure) || why}`;
+          reject(new Error(text, { cause: failure }));
+        },
+      });
+      const limit = setTimeout(() => connection.destroy('no answer in time'), connectMsMax);
+      this.#open.add(connection);
+      const socket = openSocket(address, this.#options.tls, (bytes, end) => {
+        connection.read(bytes, end);
+      });
       socket.setNoDelay(true);
       socket.setKeepAlive(true, tcpProbeMs);
-      const session = connectHttp2(`http://${addressText(address).replace(/^unix:.*/, 'unix')}`, {
-        createConnection: () => socket,
-        settings: { enablePush: false, maxHeaderListSize: headerListBytesMax },
-        // Requests are bounded by whoever makes them; answers by their window.
-        maxSessionMemory: 1024,
+      socket.on('error', (error) => {
+        failure = error;
       });
-      const limit = setTimeout(() => fail(new Error('no answer in time')), connectMsMax);
-      let failure: Error | undefined;
-      const fail = (error: Error): void => {
-        failure ??= error;
-        session.destroy();
-        socket.destroy();
-      };
-      session.on('error', fail);
-      session.on('close', () => {
-        clearTimeout(limit);
-        socket.destroy();
-        if (this.#session === session) this.#session = undefined;
-        const why = reasonOf(failure) || 'the peer closed the connection';
-        reject(new Error(`cannot connect to ${addressText(address)}: ${why}`, { cause: failure }));
+      socket.on('secureConnect', () => {
+        const isOffered = (socket as TLSSocket).alpnProtocol === 'h2';
+        if (!isOffered) connection.destroy('the peer does not offer HTTP/2');
       });
-      session.once('remoteSettings', () => {
-        clearTimeout(limit);
-        if ((socket as TLSSocket).encrypted && (socket as TLSSocket).alpnProtocol !== 'h2') {
-          return fail(new Error('the peer does not offer HTTP/2'));
-        }
-        if (this.#closed) return fail(new Error('closed'));
-        this.#begin(session);
-        resolve();
-      });
+      connection.start(socket);
     });
   }
 
-  #begin(session: ClientHttp2Session): void {
-    this.#session = session;
-    // Calls under way go on; new ones belong on another connection.
-    session.once('goaway', () => {
-      if (this.#session === session) this.#session = undefined;
-    });
+  /** Returns what ends them. */
+  #pings(connection: ClientConnection): () => void {
     const { keepalive } = this.#options;
-    if (keepalive === undefined || keepalive.time <= 0) return;
+    if (keepalive === undefined || keepalive.time <= 0) return () => undefined;
     let overdue: NodeJS.Timeout | undefined;
     const timer = setInterval(() => {
-      if (overdue !== undefined || (this.#calls === 0 && !keepalive.permit_without_stream)) return;
-      overdue = setTimeout(
-        () => session.destroy(new Error('no answer to a ping')),
-        keepalive.timeout,
-      );
-      const answered = (): void => {
+      if (overdue !== undefined) return;
+      if (connection.isIdle && !keepalive.permit_without_stream) return;
+      overdue = setTimeout(() => connection.destroy('no answer to a ping'), keepalive.timeout);
+      connection.ping(() => {
         clearTimeout(overdue);
         overdue = undefined;
-      };
-      if (!session.destroyed) session.ping(answered);
+      });
     }, keepalive.time);
     timer.unref();
-    session.once('close', () => {
+    return () => {
       clearInterval(timer);
       clearTimeout(overdue);
-    });
+    };
   }
 }
 
-function openSocket(address: Address, tls: ConnectionOptions | undefined): Socket {
-  const to =
-    address.kind === 'unix' ? { path: address.path } : { host: address.host, port: address.port };
-  if (tls === undefined) return connect(to);
-  return connectTls({ ...tls, ...to, ALPNProtocols: ['h2'] });
+function openSocket(
+  address: Address,
+  tls: ConnectionOptions | undefined,
+  read: (bytes: Buffer, end: number) => void,
+): Socket {
+  const options = {
+    ...(address.kind === 'unix'
+      ? { path: address.path }
+      : { host: address.host, port: address.port }),
+    onread: {
+      buffer: readBuffer,
+      callback: (bytes: number): boolean => {
+        read(readBuffer, bytes);
+        return true;
+      },
+    },
+  };
+  if (tls === undefined) return connect(options);
+  return connectTls({ ...tls, ...options, ALPNProtocols: ['h2'] });
 }
 
 /** One line. The error of a host with several addresses is a list without text of its own. */

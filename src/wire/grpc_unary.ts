@@ -1,12 +1,9 @@
-// One unary gRPC call on an HTTP/2 session, as a client makes it.
+// One unary gRPC call on an HTTP/2 connection, as a client makes it.
 
-import {
-  type ClientHttp2Session,
-  type ClientHttp2Stream,
-  constants,
-  type IncomingHttpHeaders,
-  type OutgoingHttpHeaders,
-} from 'node:http2';
+import type { ClientConnection } from './http2/client_connection.ts';
+import type { AnswerReader, ClientStream, Request, StreamEnd } from './http2/client_stream.ts';
+import { errorCode, errorName } from './http2/frames.ts';
+import type { Headers } from './http2/header_reader.ts';
 
 /** Bytes in front of a message on the wire: a flag and the length. */
 export const grpcPrefixBytes = 5;
@@ -19,16 +16,9 @@ export type GrpcOutcome = {
   readonly message: Buffer;
 };
 
-export type UnaryRequest = {
-  readonly headers: OutgoingHttpHeaders;
-  /** The pieces of the framed message. */
-  readonly pieces: readonly Buffer[];
-  readonly signal: AbortSignal | undefined;
-};
-
 /** Whoever answers a unary call in more bytes than this is not understood. */
-const answerBytesMax = 1024 * 1024;
-const nothing = Buffer.alloc(0);
+export const answerBytesMax = 1024 * 1024;
+const nothing: Buffer = Buffer.alloc(0);
 
 const CANCELLED = 1;
 const UNKNOWN = 2;
@@ -38,91 +28,97 @@ const UNAVAILABLE = 14;
 /** The peer has not looked at the call: it may be made again at once, elsewhere. */
 export const untouched: GrpcOutcome = failed(UNAVAILABLE, 'the peer takes no more calls');
 
+const cancelled = failed(CANCELLED, 'cancelled');
+
 /** Never rejects. Unless the outcome is a success, the bytes of the request may still be looked at afterwards. */
-export function unary(session: ClientHttp2Session, request: UnaryRequest): Promise<GrpcOutcome> {
+export function unary(
+  connection: ClientConnection,
+  request: Request,
+  signal: AbortSignal | undefined,
+): Promise<GrpcOutcome> {
+  if (signal?.aborted) return Promise.resolve(cancelled);
   return new Promise((resolve) => {
-    let stream: ClientHttp2Stream;
-    try {
-      stream = session.request(request.headers);
-    } catch {
-      // The session ended between being chosen and now.
-      resolve(untouched);
-      return;
-    }
-    const { signal, pieces } = request;
-    const answer = new Answer();
-    const cancel = (): void => {
-      stream.close(constants.NGHTTP2_CANCEL);
-      // A peer that reads nothing would hold back the end of the stream.
-      settle(failed(CANCELLED, 'cancelled'));
-    };
-    const settle = (outcome: GrpcOutcome): void => {
-      signal?.removeEventListener('abort', cancel);
-      resolve(outcome);
-    };
-    stream.on('response', (headers) => answer.begin(headers));
-    stream.on('trailers', (trailers) => answer.end(trailers));
-    stream.on('data', (chunk: Buffer) => {
-      if (!answer.add(chunk)) stream.close(constants.NGHTTP2_CANCEL);
-    });
-    stream.on('error', (error) => answer.fail(error));
-    stream.on('close', () => settle(answer.outcome(stream)));
-    signal?.addEventListener('abort', cancel, { once: true });
-    for (let i = 0; i < pieces.length - 1; i++) stream.write(pieces[i]);
-    stream.end(pieces.at(-1));
+    new Call(resolve, signal).start(connection, request);
   });
 }
 
-class Answer {
-  #headers: IncomingHttpHeaders | undefined;
-  #trailers: IncomingHttpHeaders | undefined;
-  #error: Error | undefined;
-  #chunks: Buffer[] = [];
+class Call implements AnswerReader {
+  readonly #resolve: (outcome: GrpcOutcome) => void;
+  readonly #signal: AbortSignal | undefined;
+  readonly #abort = (): void => this.#cancel(cancelled);
+  #stream: ClientStream | undefined;
+  #headers: Headers | undefined;
+  #trailers: Headers | undefined;
+  /** The first `#bytes` of it have come. */
+  #body = nothing;
   #bytes = 0;
 
-  begin(headers: IncomingHttpHeaders): void {
-    this.#headers = headers;
+  constructor(resolve: (outcome: GrpcOutcome) => void, signal: AbortSignal | undefined) {
+    this.#resolve = resolve;
+    this.#signal = signal;
   }
 
-  end(trailers: IncomingHttpHeaders): void {
-    this.#trailers = trailers;
+  start(connection: ClientConnection, request: Request): void {
+    this.#signal?.addEventListener('abort', this.#abort, { once: true });
+    this.#stream = connection.request(request, this);
   }
 
-  fail(error: Error): void {
-    this.#error ??= error;
+  /** Settles at once: a peer that reads nothing would hold back an orderly end. */
+  #cancel(outcome: GrpcOutcome): void {
+    this.#stream?.cancel();
+    this.#settle(outcome);
   }
 
-  /** False: that is too much. */
-  add(chunk: Buffer): boolean {
-    this.#bytes += chunk.length;
-    if (this.#bytes <= answerBytesMax) this.#chunks.push(chunk);
-    return this.#bytes <= answerBytesMax;
+  #settle(outcome: GrpcOutcome): void {
+    this.#signal?.removeEventListener('abort', this.#abort);
+    this.#resolve(outcome);
   }
 
-  outcome(stream: ClientHttp2Stream): GrpcOutcome {
+  headers(headers: Headers, areTrailers: boolean): void {
+    if (areTrailers) this.#trailers = headers;
+    else this.#headers = headers;
+  }
+
+  data(bytes: Buffer, start: number, end: number): void {
+    const length = this.#bytes + end - start;
+    if (length > answerBytesMax) {
+      return this.#cancel(failed(UNKNOWN, `an answer of more than ${answerBytesMax} bytes`));
+    }
+    if (length > this.#body.length) {
+      const longer = Buffer.allocUnsafe(Math.max(length, this.#body.length * 2));
+      this.#body.copy(longer, 0, 0, this.#bytes);
+      this.#body = longer;
+    }
+    bytes.copy(this.#body, this.#bytes, start, end);
+    this.#bytes = length;
+  }
+
+  closed(end: StreamEnd): void {
+    this.#settle(this.#outcome(end));
+  }
+
+  #outcome(end: StreamEnd): GrpcOutcome {
     const ended = this.#trailers?.['grpc-status'] === undefined ? this.#headers : this.#trailers;
-    if (ended?.['grpc-status'] === undefined) return this.#broken(stream.rstCode);
+    if (ended?.['grpc-status'] === undefined) return this.#broken(end);
     const code = Number(ended['grpc-status']);
     if (code !== 0) {
       const text = ended['grpc-status-details-bin'];
       return {
         code: Number.isInteger(code) && code > 0 ? code : UNKNOWN,
-        details: percentDecoded(String(ended['grpc-message'] ?? '')),
-        status: text === undefined ? undefined : Buffer.from(String(text), 'base64'),
+        details: percentDecoded(ended['grpc-message'] ?? ''),
+        status: text === undefined ? undefined : Buffer.from(text, 'base64'),
         message: nothing,
       };
     }
-    if (!stream.writableFinished) {
+    if (end.kind === 'early') {
       return failed(INTERNAL, 'the peer answered before it had the whole request');
     }
-    return this.#message();
+    return end.kind === 'answered' ? this.#message() : this.#broken(end);
   }
 
   #message(): GrpcOutcome {
-    const bytes = this.#chunks.length === 1 ? this.#chunks[0] : Buffer.concat(this.#chunks);
-    if (this.#bytes > answerBytesMax)
-      return failed(UNKNOWN, `an answer of more than ${answerBytesMax} bytes`);
-    if (bytes === undefined || bytes.length < grpcPrefixBytes) return failed(INTERNAL, 'no answer');
+    const bytes = this.#body.subarray(0, this.#bytes);
+    if (bytes.length < grpcPrefixBytes) return failed(INTERNAL, 'no answer');
     if (bytes[0] !== 0) return failed(INTERNAL, 'a compressed answer, which was not asked for');
     if (bytes.readUInt32BE(1) !== bytes.length - grpcPrefixBytes) {
       return failed(INTERNAL, 'an answer of another length than it says');
@@ -131,28 +127,28 @@ class Answer {
   }
 
   /** What an end without a gRPC status means. */
-  #broken(rstCode: number | undefined): GrpcOutcome {
-    if (this.#bytes > answerBytesMax) return this.#message();
+  #broken(end: StreamEnd): GrpcOutcome {
     const status = Number(this.#headers?.[':status'] ?? 200);
     if (status !== 200) {
       return failed(httpCodes.get(status) ?? UNKNOWN, `HTTP status ${status}`);
     }
-    switch (rstCode) {
-      case constants.NGHTTP2_REFUSED_STREAM:
+    switch (end.kind) {
+      case 'untouched':
         return untouched;
-      case constants.NGHTTP2_ENHANCE_YOUR_CALM:
-        return failed(UNAVAILABLE, 'the peer is overloaded');
-      case constants.NGHTTP2_CANCEL:
-        return failed(UNAVAILABLE, this.#error?.message ?? 'the connection was lost');
-      case constants.NGHTTP2_NO_ERROR:
-        return failed(UNKNOWN, 'an answer without a status');
+      case 'lost':
+        return failed(UNAVAILABLE, end.why);
+      case 'reset':
+        return ofReset(end.code);
       default:
-        return failed(
-          UNAVAILABLE,
-          this.#error?.message ?? `the stream was reset with code ${rstCode}`,
-        );
+        return failed(UNKNOWN, 'an answer without a status');
     }
   }
+}
+
+function ofReset(code: number): GrpcOutcome {
+  if (code === errorCode.NO_ERROR) return failed(UNKNOWN, 'an answer without a status');
+  if (code === errorCode.ENHANCE_YOUR_CALM) return failed(UNAVAILABLE, 'the peer is overloaded');
+  return failed(UNAVAILABLE, `the peer reset the stream: ${errorName(code)}`);
 }
 
 /** As gRPC's own mapping; a proxy answers so when it has no gRPC peer. */

@@ -5,15 +5,19 @@ export const preface = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n');
 export const frameType = {
   data: 0,
   headers: 1,
+  priority: 2,
   reset: 3,
   settings: 4,
+  pushPromise: 5,
   ping: 6,
   goaway: 7,
   windowUpdate: 8,
+  continuation: 9,
 } as const;
 
 export const endStream = 1;
-const endHeaders = 4;
+export const endHeaders = 4;
+export const padded = 8;
 
 export function frame(
   type: number,
@@ -54,7 +58,12 @@ export function headersFrame(
     te: 'trailers',
     ...more,
   };
-  const literals = Object.entries(headers).map(([name, value]) =>
+  return frame(frameType.headers, { flags: endHeaders, stream, payload: literals(headers) });
+}
+
+/** Headers in HPACK, each as a literal of less than 127 bytes that is not remembered. */
+export function literals(headers: Readonly<Record<string, string>>): Buffer {
+  const parts = Object.entries(headers).map(([name, value]) =>
     Buffer.concat([
       Buffer.from([0, name.length]),
       Buffer.from(name),
@@ -62,8 +71,14 @@ export function headersFrame(
       Buffer.from(value),
     ]),
   );
-  const payload = Buffer.concat(literals);
-  return frame(frameType.headers, { flags: endHeaders, stream, payload });
+  return Buffer.concat(parts);
+}
+
+/** A number of four bytes, as most frames end with. */
+export function uint32(value: number): Buffer {
+  const bytes = Buffer.alloc(4);
+  bytes.writeUInt32BE(value);
+  return bytes;
 }
 
 export const dataFrame = (stream: number, payload: Buffer, flags = 0): Buffer =>

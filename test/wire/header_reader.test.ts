@@ -1,13 +1,13 @@
 import { describe, expect, test } from 'vitest';
 import { headerBlock } from '../../src/wire/http2/frames.ts';
-import { HeaderReader, type RequestHead } from '../../src/wire/http2/header_reader.ts';
+import { type Head, HeaderReader } from '../../src/wire/http2/header_reader.ts';
 
 const reader = (limits = {}): HeaderReader =>
   new HeaderReader({ listBytesMax: 16_384, pairsMax: 64, ...limits });
 const bytes = (hex: string): Buffer => Buffer.from(hex.replaceAll(' ', ''), 'hex');
 
 /** What a reader makes of blocks, one after the other. */
-function heads(...blocks: string[]): (RequestHead | undefined)[] {
+function heads(...blocks: string[]): (Head | undefined)[] {
   const reads = reader();
   return blocks.map((block) => reads.read(bytes(block)));
 }

@@ -30,7 +30,7 @@ export class GrpcTransport implements Transport {
   }
 
   async send(data: Uint8Array): Promise<ExportResponse> {
-    if (await this.#tls.refresh()) this.#renew();
+    if (this.#tls.isDue && (await this.#tls.refresh())) this.#renew();
     const signal = this.#options.signalOf(data);
     if (signal?.aborted) return { status: 'failure', error: aborted(signal) };
     this.#client ??= this.#connect();

@@ -35,10 +35,15 @@ export class TlsFiles {
     return true;
   }
 
+  /** Whether it is time to `refresh`. */
+  get isDue(): boolean {
+    const { target, now } = this.#options;
+    return target.tls !== undefined && now() - this.#readMs >= intervalMs;
+  }
+
   /** Reads the files when it is time to. What cannot be read just now leaves the old ones in use. */
   async refresh(): Promise<boolean> {
-    const { target, now } = this.#options;
-    if (target.tls === undefined || now() - this.#readMs < intervalMs) return false;
+    if (!this.isDue) return false;
     return this.load().catch(() => false);
   }
 }

@@ -1,6 +1,6 @@
 // Frames out of the bytes of a connection. DATA is passed on as it comes; other frames are short, and are given whole.
 
-import { errorCode, flag, frameBytesMax, frameHeadBytes, frameType } from './frames.ts';
+import { errorCode, flag, frameBytesMax, frameHeadBytes, frameType, preface } from './frames.ts';
 
 export type FrameHead = {
   readonly type: number;
@@ -22,12 +22,11 @@ export type FrameEvents<S> = {
   broken(code: number): void;
 };
 
-const preface = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n');
 const nothing = Buffer.alloc(0);
 
 export class FrameReader<S> {
   readonly #events: FrameEvents<S>;
-  #prefaceRead = 0;
+  #prefaceRead: number;
   #isFirst = true;
   #isStopped = false;
   #isHeld = false;
@@ -43,8 +42,10 @@ export class FrameReader<S> {
   /** Of another frame that comes in pieces. */
   #payload: Buffer | undefined;
 
-  constructor(events: FrameEvents<S>) {
+  /** A client says the preface before its frames, a server does not. */
+  constructor(events: FrameEvents<S>, peer: 'client' | 'server' = 'client') {
     this.#events = events;
+    this.#prefaceRead = peer === 'client' ? 0 : preface.length;
   }
 
   stop(): void {

@@ -1,20 +1,32 @@
 // Frames on their way out. What is written while one event is dealt with leaves together.
 
 import type { Socket } from 'node:net';
-import { FrameWriter, flag, frameBytesMax, frameType } from './frames.ts';
+import { FrameWriter, flag, frameBytesMax, frameType, preface } from './frames.ts';
 
 /** What a peer has not read yet: beyond this, it is not read either. */
 const backlogBytesMax = 256 * 1024;
 /** A connection that has ended is closed by the peer in this time, or by us; while there is something to read, later. */
 const closeMs = 1000;
 const closeRoundsMax = 5;
+/** What a socket is given at once of messages that are not copied. */
+const lentBytesMax = 4 * 1024 * 1024;
 /** In front of headers: the table has no room from now on. */
 const noTable = Buffer.from([0x20]);
+
+export type Loan = {
+  /** Whether the stream ends with these bytes. */
+  readonly end: boolean;
+  /** The longest frame that the peer takes. */
+  readonly frameBytes: number;
+  readonly taken: () => void;
+};
 
 export class FrameSender {
   readonly #out = new FrameWriter();
   #socket: Socket | undefined;
   #flushing: NodeJS.Immediate | undefined;
+  /** Bytes that the socket has and that are not copies. */
+  #lentBytes = 0;
   #hasShrunk = false;
   #mustShrink = false;
 
@@ -23,7 +35,7 @@ export class FrameSender {
     this.#socket = socket;
     socket.on('drain', () => {
       goOn();
-      if (socket.writableLength <= backlogBytesMax) socket.resume();
+      if (this.#unreadBytes <= backlogBytesMax) socket.resume();
     });
     this.flush();
   }
@@ -63,13 +75,48 @@ export class FrameSender {
     this.#wake();
   }
 
-  data(stream: number, bytes: Buffer): void {
+  data(stream: number, bytes: Buffer, end = false): void {
     for (let at = 0; at < bytes.length; at += frameBytesMax) {
       const stop = Math.min(bytes.length, at + frameBytesMax);
-      this.#out.head(frameType.DATA, 0, stream, stop - at);
+      const flags = end && stop === bytes.length ? flag.END_STREAM : 0;
+      this.#out.head(frameType.DATA, flags, stream, stop - at);
       this.#out.bytes(bytes, at, stop);
     }
     this.#wake();
+  }
+
+  /**
+   * As `data`, at once and without a copy: the bytes belong to the socket until `taken`, which is called when the kernel
+   * has them, and never if the connection ends before.
+   */
+  lend(stream: number, bytes: Buffer, { end, frameBytes, taken }: Loan): void {
+    const socket = this.#socket;
+    if (socket === undefined || !socket.writable) return;
+    const done = (error?: Error | null): void => {
+      this.#lentBytes -= bytes.length;
+      // A socket that is destroyed calls back as if all were well.
+      if (!error && !socket.destroyed) taken();
+    };
+    this.#lentBytes += bytes.length;
+    socket.cork();
+    for (let at = 0; at < bytes.length; at += frameBytes) {
+      const stop = Math.min(bytes.length, at + frameBytes);
+      const isLast = stop === bytes.length;
+      this.#out.head(frameType.DATA, end && isLast ? flag.END_STREAM : 0, stream, stop - at);
+      socket.write(this.#out.take());
+      socket.write(bytes.subarray(at, stop), isLast ? done : undefined);
+    }
+    socket.uncork();
+  }
+
+  /** How much may be lent now. If it is nothing, `goOn` is called when the socket has room again. */
+  get room(): number {
+    return lentBytesMax - (this.#socket?.writableLength ?? 0);
+  }
+
+  /** What a client says first. */
+  preface(): void {
+    this.#out.bytes(preface);
   }
 
   reset(stream: number, code: number): void {
@@ -121,7 +168,12 @@ export class FrameSender {
   get isFull(): boolean {
     if (this.#out.length <= backlogBytesMax) return false;
     this.flush();
-    return (this.#socket?.writableLength ?? 0) > backlogBytesMax;
+    return this.#unreadBytes > backlogBytesMax;
+  }
+
+  /** What the peer has asked for by what it sent, and leaves unread. What it lets us send is not its fault. */
+  get #unreadBytes(): number {
+    return (this.#socket?.writableLength ?? 0) - this.#lentBytes;
   }
 
   /** Whether the peer is not read because it does not read. */
@@ -137,7 +189,7 @@ export class FrameSender {
     const bytes = this.#out.take();
     if (!socket.writable) return;
     socket.write(bytes);
-    if (socket.writableLength > backlogBytesMax) socket.pause();
+    if (this.#unreadBytes > backlogBytesMax) socket.pause();
   }
 
   /** Says nothing more. The peer gets time to read the last words, and to close the connection itself. */

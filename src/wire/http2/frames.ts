@@ -13,11 +13,15 @@ export const frameType = {
   CONTINUATION: 9,
 } as const;
 
+/** What a client says before its frames. */
+export const preface = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n');
+
 export const flag = { END_STREAM: 1, ACK: 1, END_HEADERS: 4, PADDED: 8, PRIORITY: 32 } as const;
 
 export const errorCode = {
   NO_ERROR: 0,
   PROTOCOL_ERROR: 1,
+  INTERNAL_ERROR: 2,
   FLOW_CONTROL_ERROR: 3,
   STREAM_CLOSED: 5,
   FRAME_SIZE_ERROR: 6,
@@ -26,6 +30,12 @@ export const errorCode = {
   COMPRESSION_ERROR: 9,
   ENHANCE_YOUR_CALM: 11,
 } as const;
+
+/** A code as people know it. */
+export function errorName(code: number): string {
+  for (const [name, known] of Object.entries(errorCode)) if (known === code) return name;
+  return `error ${code}`;
+}
 
 export const setting = {
   HEADER_TABLE_SIZE: 1,
@@ -109,9 +119,18 @@ export function writeHead(
 
 /** Headers as literals that nobody remembers, so that the block is the same on every connection. */
 export function headerBlock(headers: Readonly<Record<string, string>>): Buffer {
+  return literals(headers, 0);
+}
+
+/** The same for headers with secrets: nobody who passes them on may remember them either. */
+export function secretHeaderBlock(headers: Readonly<Record<string, string>>): Buffer {
+  return literals(headers, 0x10);
+}
+
+function literals(headers: Readonly<Record<string, string>>, representation: number): Buffer {
   const parts: Buffer[] = [];
   for (const [name, value] of Object.entries(headers)) {
-    parts.push(Buffer.from([0]), text(name), text(value));
+    parts.push(Buffer.from([representation]), text(name), text(value));
   }
   return Buffer.concat(parts);
 }

@@ -1,11 +1,11 @@
-// Headers of requests: HPACK (RFC 7541) and what HTTP/2 asks of a request (RFC 9113, section 8).
+// Headers of requests and of answers: HPACK (RFC 7541) and what HTTP/2 asks of them (RFC 9113, section 8).
 
 import { huffmanDecoded } from './huffman.ts';
 
 export type Headers = Readonly<Record<string, string>>;
 
 /** `too_long` and `malformed` are the stream's fault, not the connection's: its table is as it should be. */
-export type RequestHead = {
+export type Head = {
   readonly headers: Headers;
   readonly problem: undefined | 'too_long' | 'malformed';
 };
@@ -40,8 +40,17 @@ const staticValues = [
   ...['200', '204', '206', '304', '400', '404', '500', '', 'gzip, deflate'],
 ];
 
-const pseudoNames = [':method', ':scheme', ':authority', ':path'];
-const neededNames = [':method', ':scheme', ':path'];
+/** The names before all others, and those among them that have to be there. */
+export type HeadRules = {
+  readonly pseudoNames: readonly string[];
+  readonly neededNames: readonly string[];
+};
+const requestRules: HeadRules = {
+  pseudoNames: [':method', ':scheme', ':authority', ':path'],
+  neededNames: [':method', ':scheme', ':path'],
+};
+/** Of an answer, and of what follows its bytes: that one has no status. */
+export const answerRules: HeadRules = { pseudoNames: [':status'], neededNames: [] };
 /** Of HTTP/1.1; here they are errors. */
 const connectionNames = new Set([
   'connection',
@@ -55,9 +64,12 @@ const singleNames = new Set(['authorization', 'content-type', 'te', 'user-agent'
 
 class CompressionError extends Error {}
 
+type Known = { readonly block: Buffer; readonly edition: number; readonly head: Head };
+
 /** Reads the header blocks of one connection, in their order. */
 export class HeaderReader {
   readonly #limits: HeaderLimits;
+  readonly #rules: HeadRules;
   /** The table that the peer fills; the newest at the end. */
   readonly #names: string[] = [];
   readonly #values: string[] = [];
@@ -65,26 +77,30 @@ export class HeaderReader {
   #tableBytesMax = tableBytesMax;
   /** Changes with the table. */
   #edition = 0;
-  /** A block that changed nothing says the same again while the table is the same. */
-  #known: { block: Buffer; edition: number; head: RequestHead } | undefined;
+  /** The last blocks that changed nothing, one from either end of an answer: they say the same while the table does. */
+  #known: Known | undefined;
+  #knownBefore: Known | undefined;
   #block: Buffer = Buffer.alloc(0);
   #at = 0;
 
-  constructor(limits: HeaderLimits) {
+  constructor(limits: HeaderLimits, rules = requestRules) {
     this.#limits = limits;
+    this.#rules = rules;
   }
 
   /** Undefined: the block cannot be understood, nor can any after it. */
-  read(block: Buffer): RequestHead | undefined {
-    const known = this.#known;
-    if (known?.edition === this.#edition && known.block.equals(block)) return known.head;
+  read(block: Buffer): Head | undefined {
+    const known = this.#knownAs(block);
+    if (known !== undefined) return known.head;
     const edition = this.#edition;
     this.#block = block;
     this.#at = 0;
     try {
       const head = this.#decode();
-      if (edition === this.#edition && block.length <= knownBytesMax)
+      if (edition === this.#edition && block.length <= knownBytesMax) {
+        this.#knownBefore = this.#known;
         this.#known = { block: Buffer.from(block), edition, head };
+      }
       return head;
     } catch (error) {
       if (error instanceof CompressionError) return undefined;
@@ -92,7 +108,14 @@ export class HeaderReader {
     }
   }
 
-  #decode(): RequestHead {
+  #knownAs(block: Buffer): Known | undefined {
+    for (const known of [this.#known, this.#knownBefore]) {
+      if (known?.edition === this.#edition && known.block.equals(block)) return known;
+    }
+    return undefined;
+  }
+
+  #decode(): Head {
     const { listBytesMax, pairsMax } = this.#limits;
     const pairs: string[] = [];
     let listBytes = 0;
@@ -124,7 +147,7 @@ export class HeaderReader {
       else listBytes = Number.POSITIVE_INFINITY;
     }
     if (listBytes === Number.POSITIVE_INFINITY) return { headers: {}, problem: 'too_long' };
-    return requestHead(pairs);
+    return headOf(pairs, this.#rules);
   }
 
   /** An integer whose first byte has so many bits of it. */
@@ -197,9 +220,9 @@ export class HeaderReader {
   }
 }
 
-function requestHead(pairs: readonly string[]): RequestHead {
+function headOf(pairs: readonly string[], { pseudoNames, neededNames }: HeadRules): Head {
   const headers: Record<string, string> = Object.create(null);
-  const head = (problem?: 'malformed'): RequestHead => ({ headers, problem });
+  const head = (problem?: 'malformed'): Head => ({ headers, problem });
   let isRegular = false;
   for (let i = 0; i < pairs.length; i += 2) {
     const name = pairs[i]!;

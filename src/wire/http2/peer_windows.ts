@@ -1,12 +1,14 @@
 // What a peer lets us send: its settings and its windows (RFC 9113, sections 5.2, 6.5 and 6.9).
 
 import { errorCode, frameBytesMax, setting, windowDefault, windowMax } from './frames.ts';
-import type { Stream } from './stream.ts';
 
 /** Settings in one frame: nobody has use for more. */
 const settingsMax = 32;
 /** What peers remember of headers by default. */
 const tableBytesDefault = 4096;
+
+/** What waits for room. */
+type Waiting = { flush(): void };
 
 export class PeerWindows {
   /** Of the connection. */
@@ -16,7 +18,11 @@ export class PeerWindows {
   /** The peer wants less to be remembered than we would be allowed to. */
   hasSmallTable = false;
   /** Streams whose bytes wait for room on the connection. Those that wait for room of their own are not among them. */
-  readonly waiting = new Set<Stream>();
+  readonly waiting = new Set<Waiting>();
+  /** Of one frame. */
+  frameBytes = frameBytesMax;
+  /** Streams that may be open. */
+  streamsMax = Number.POSITIVE_INFINITY;
 
   /**
    * A frame of settings. Returns how the peer breaks the rules, or how much larger the window of each stream is. Not all
@@ -36,9 +42,11 @@ export class PeerWindows {
     if (id === setting.HEADER_TABLE_SIZE && value < tableBytesDefault) this.hasSmallTable = true;
     if (id === setting.ENABLE_PUSH) return value > 1 ? errorCode.PROTOCOL_ERROR : undefined;
     if (id === setting.MAX_FRAME_SIZE) {
-      const isFit = value >= frameBytesMax && value < 2 ** 24;
-      return isFit ? undefined : errorCode.PROTOCOL_ERROR;
+      if (value < frameBytesMax || value >= 2 ** 24) return errorCode.PROTOCOL_ERROR;
+      this.frameBytes = value;
+      return undefined;
     }
+    if (id === setting.MAX_CONCURRENT_STREAMS) this.streamsMax = value;
     if (id !== setting.INITIAL_WINDOW_SIZE) return undefined;
     if (value > windowMax) return errorCode.FLOW_CONTROL_ERROR;
     this.initial = value;
@@ -49,11 +57,16 @@ export class PeerWindows {
   open(bytes: number): boolean {
     this.room += bytes;
     if (bytes === 0 || this.room > windowMax) return false;
+    this.flush();
+    return true;
+  }
+
+  /** Lets those send that wait for room on the connection. */
+  flush(): void {
     // Each has room of its own: it sends something, or leaves.
     for (const stream of this.waiting) {
       if (this.room <= 0) break;
       stream.flush();
     }
-    return true;
   }
 }

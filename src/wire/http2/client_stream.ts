@@ -1,0 +1,191 @@
+// One stream of HTTP/2 as a client has it: a request of one piece, and whoever reads the answer.
+
+import type { ClientConnection } from './client_connection.ts';
+import { errorCode, windowMax } from './frames.ts';
+import type { Headers } from './header_reader.ts';
+
+/** `block` has the headers, in HPACK. The bytes of `body` are not copied if they are many. */
+export type Request = { readonly block: Buffer; readonly body: Buffer };
+
+/** How a stream ended. */
+export type StreamEnd =
+  /** The peer has said everything, and has the whole request. */
+  | { readonly kind: 'answered' }
+  /** The peer has said everything, and does not have the whole request. */
+  | { readonly kind: 'early' }
+  /** The peer has reset it, under a code of HTTP/2. */
+  | { readonly kind: 'reset'; readonly code: number }
+  /** The peer has not looked at it. */
+  | { readonly kind: 'untouched' }
+  /** The connection ended, or the peer broke the rules. */
+  | { readonly kind: 'lost'; readonly why: string };
+
+export type AnswerReader = {
+  /** Headers of the answer, or of what follows its bytes. */
+  headers(headers: Headers, areTrailers: boolean): void;
+  /** Bytes that came in. They stay valid during the call only. */
+  data(bytes: Buffer, start: number, end: number): void;
+  /** Nothing comes any more. Called once, unless `cancel` came first. */
+  closed(end: StreamEnd): void;
+};
+
+/** Pieces shorter than this are copied: that costs less than a write of their own. */
+const copiedBytesMax = 16 * 1024;
+
+export class ClientStream {
+  /** 0: its turn has not come. */
+  id = 0;
+  readonly #request: Request;
+  readonly #reader: AnswerReader;
+  readonly #connection: ClientConnection;
+  /** The peer has ended its side. */
+  remoteEnded = false;
+  closed = false;
+  /** What the peer lets us send, and what it may send. */
+  sendWindow = 0;
+  receiveWindow = 0;
+  #hasHead = false;
+  /** Of the body. */
+  #sent = 0;
+  /** Pieces that the kernel has not taken. */
+  #lent = 0;
+
+  constructor(connection: ClientConnection, request: Request, reader: AnswerReader) {
+    this.#connection = connection;
+    this.#request = request;
+    this.#reader = reader;
+  }
+
+  /** Ends the stream in both directions; its reader hears nothing any more. The bytes of the body must be left alone. */
+  cancel(): void {
+    if (this.closed) return;
+    this.closed = true;
+    this.#connection.leave(this, errorCode.CANCEL);
+  }
+
+  /** @internal Its turn has come. */
+  begin(windows: { readonly send: number; readonly receive: number }): void {
+    this.sendWindow = windows.send;
+    this.receiveWindow = windows.receive;
+    const { block, body } = this.#request;
+    this.#connection.out.headers(this.id, block, body.length === 0);
+    this.flush();
+  }
+
+  /** @internal Sends what the windows let through. */
+  flush(): void {
+    const { windows, out } = this.#connection;
+    const { body } = this.#request;
+    const room = Math.min(this.sendWindow, windows.room, out.room);
+    if (!this.#isSent && room > 0) this.#send(Math.min(body.length, this.#sent + room));
+    const waits = !this.#isSent && this.sendWindow > 0;
+    if (waits) windows.waiting.add(this);
+    else windows.waiting.delete(this);
+  }
+
+  get #isSent(): boolean {
+    return this.#sent === this.#request.body.length;
+  }
+
+  /** Up to this place of the body. */
+  #send(stop: number): void {
+    const { windows, out } = this.#connection;
+    const piece = this.#request.body.subarray(this.#sent, stop);
+    this.#sent = stop;
+    this.sendWindow -= piece.length;
+    windows.room -= piece.length;
+    if (piece.length < copiedBytesMax) {
+      out.data(this.id, piece, this.#isSent);
+      return;
+    }
+    this.#lent++;
+    const taken = (): void => {
+      this.#lent--;
+      this.#endIfDone();
+    };
+    out.lend(this.id, piece, { end: this.#isSent, frameBytes: windows.frameBytes, taken });
+  }
+
+  /** @internal More room of its own. False: that is nothing, or too much. */
+  open(bytes: number): boolean {
+    this.sendWindow += bytes;
+    if (this.sendWindow > windowMax) return false;
+    this.flush();
+    return true;
+  }
+
+  /** @internal Bytes of a frame that begins; undefined: all is well. */
+  receive(bytes: number): number | undefined {
+    this.receiveWindow -= bytes;
+    if (this.remoteEnded) return errorCode.STREAM_CLOSED;
+    if (!this.#hasHead) return errorCode.PROTOCOL_ERROR;
+    return this.receiveWindow < 0 ? errorCode.FLOW_CONTROL_ERROR : undefined;
+  }
+
+  /** @internal */
+  receiveData(bytes: Buffer, start: number, end: number): void {
+    if (!this.closed) this.#reader.data(bytes, start, end);
+  }
+
+  /** @internal Headers; undefined: all is well. */
+  receiveHeaders(headers: Headers, ends: boolean): number | undefined {
+    if (this.remoteEnded) return errorCode.STREAM_CLOSED;
+    const status = headers[':status'];
+    if (this.#hasHead) {
+      if (status !== undefined || !ends) return errorCode.PROTOCOL_ERROR;
+      this.#reader.headers(headers, true);
+    } else {
+      if (status === undefined || !/^[1-9]\d\d$/.test(status)) return errorCode.PROTOCOL_ERROR;
+      // The answer is still to come.
+      if (status.startsWith('1')) return ends ? errorCode.PROTOCOL_ERROR : undefined;
+      this.#hasHead = true;
+      this.#reader.headers(headers, false);
+    }
+    if (ends) this.endRemote();
+    return undefined;
+  }
+
+  /** @internal The peer has ended its side. */
+  endRemote(): void {
+    if (this.closed) return;
+    this.remoteEnded = true;
+    this.#endIfDone();
+  }
+
+  /** An answer counts once the kernel has taken the whole request: its bytes may be used anew then. */
+  #endIfDone(): void {
+    if (!this.remoteEnded || this.closed) return;
+    if (!this.#isSent) {
+      this.#connection.leave(this, errorCode.CANCEL);
+      this.close({ kind: 'early' });
+    } else if (this.#lent === 0) {
+      this.#connection.leave(this);
+      this.close({ kind: 'answered' });
+    }
+  }
+
+  /** @internal The peer has reset it. */
+  resetRemote(code: number): void {
+    // What it has said before may be a whole answer, and only the kernel is waited for.
+    if (this.remoteEnded && this.#isSent) return;
+    this.#connection.leave(this);
+    if (code === errorCode.REFUSED_STREAM) this.refuse();
+    else this.close({ kind: 'reset', code });
+  }
+
+  /** @internal The peer has not looked at it, and will not. */
+  refuse(): void {
+    // Its bytes cannot be sent elsewhere, and be used anew after that, while the socket has them.
+    const isFree = this.#lent === 0;
+    this.close(
+      isFree ? { kind: 'untouched' } : { kind: 'lost', why: 'the peer takes no more calls' },
+    );
+  }
+
+  /** @internal */
+  close(end: StreamEnd): void {
+    if (this.closed) return;
+    this.closed = true;
+    this.#reader.closed(end);
+  }
+}
