@@ -1,7 +1,10 @@
 // One gRPC call as a server sees it: messages in with their framing taken off, one reply out.
 
 import { type Decompress, type Decompression, decompressors } from './decompression.ts';
+import type { GrpcCaller, GrpcHandler, GrpcMethod } from './grpc_method.ts';
 import { sendReply } from './grpc_reply.ts';
+import { HeldBytes } from './held_bytes.ts';
+import { errorCode } from './http2/frames.ts';
 import type { Headers } from './http2/header_reader.ts';
 import type { Stream, StreamReader } from './http2/stream.ts';
 
@@ -29,58 +32,30 @@ export type GrpcStatus = {
 
 export type GrpcReply = { readonly message: Buffer } | GrpcStatus;
 
-/** Reads one call. */
-export type GrpcHandler = {
-  /**
-   * A message; it is valid for as long as it is kept. Not reading on while this is pending is the backpressure. A
-   * status ends the call.
-   */
-  message(message: Buffer): undefined | GrpcStatus | Promise<undefined | GrpcStatus>;
-  /**
-   * Where a message of so many bytes is put together as it comes in; `message` is then given the beginning of it. Absent
-   * or undefined: in fresh memory.
-   */
-  place?(bytes: number): Buffer | undefined;
-  /** The peer has said everything. */
-  end(): GrpcReply | Promise<GrpcReply>;
-  /** The call ended before that: nobody waits for a reply. */
-  abort?(): void;
-  /** The stream is closed, after all of the request has come. */
-  gone?(): void;
-  /** A message of a stream was longer than allowed and was passed over. */
-  skipped?(bytes: number): void;
-};
-
-/** Who calls. */
-export type GrpcCaller = {
-  readonly headers: Headers;
-  readonly stream: Stream;
-};
-
-export type GrpcMethod = {
-  /** Whether the request is a stream of messages: then one that is too long is passed over, and the stream lives. */
-  readonly streaming: boolean;
-  open(caller: GrpcCaller): GrpcHandler;
-  /**
-   * Asks for room for a message of so many bytes before they are read; a status refuses the call. With compression
-   * the message may become longer, up to the limit.
-   */
-  admit?(
-    bytes: number,
-    handler: GrpcHandler,
-  ): undefined | GrpcStatus | Promise<undefined | GrpcStatus>;
-};
-
 const prefixBytes = 5;
 const nothing = Buffer.alloc(0);
 
+/** What all calls of a server have in common. */
+export type GrpcCallOptions = {
+  readonly messageBytesMax: number;
+  readonly decompression: Decompression;
+  /** The call was answered with a refusal, or broke off. */
+  readonly refused?: ((reason: string) => void) | undefined;
+};
+
+type Called = {
+  readonly method: GrpcMethod;
+  readonly headers: Headers;
+  readonly options: GrpcCallOptions;
+};
+
 /** Reads the messages of a stream into its handler and sends what the handler answers. */
-export class GrpcCall implements StreamReader {
-  readonly #stream: Stream;
+export class GrpcCall implements StreamReader, GrpcCaller {
+  readonly stream: Stream;
+  readonly headers: Headers;
   readonly #method: GrpcMethod;
   readonly #handler: GrpcHandler;
   readonly #options: GrpcCallOptions;
-  readonly #encoding: string;
   /** How much of a prefix has come, and what it says so far. */
   #prefixRead = 0;
   #length = 0;
@@ -92,31 +67,42 @@ export class GrpcCall implements StreamReader {
   #placed = 0;
   /** Bytes of a message that is passed over. */
   #skip = 0;
-  /** Something that was begun has to settle first; what came meanwhile is between two places in `#held`. */
+  /** Something that was begun has to settle first; and what came meanwhile. */
   #busy = false;
-  #held = nothing;
-  #heldStart = 0;
-  #heldEnd = 0;
+  #held: HeldBytes | undefined;
   #messages = 0;
   #ended = false;
   #done = false;
   /** When the request began, or on a stream its last message. */
   #startedMs: number;
+  #unreadSinceMs = Number.POSITIVE_INFINITY;
 
-  constructor(stream: Stream, method: GrpcMethod, options: GrpcCallOptions) {
-    this.#stream = stream;
+  constructor(stream: Stream, { method, headers, options }: Called) {
+    this.stream = stream;
+    this.headers = headers;
     this.#method = method;
     this.#options = options;
-    this.#encoding = options.headers['grpc-encoding'] ?? 'identity';
     this.#startedMs = stream.connection.heardMs;
-    this.#handler = method.open({ headers: options.headers, stream });
+    this.#handler = method.open(this);
   }
 
-  /** Since when the peer has had something to send that has not come whole; infinity: it has nothing. */
+  /**
+   * Since when the peer has had something to send that has not come whole, or has not let the answer through; infinity:
+   * it has nothing to do.
+   */
   get waitingSinceMs(): number {
-    if (this.#ended || this.#done) return Number.POSITIVE_INFINITY;
+    if (this.#done) return this.#unreadSinceMs;
+    if (this.#ended) return Number.POSITIVE_INFINITY;
     if (this.isUnary) return this.#startedMs;
     return this.#needed >= 0 && !this.#busy ? this.#startedMs : Number.POSITIVE_INFINITY;
+  }
+
+  /** The peer does not do its part. */
+  giveUp(): void {
+    const details = 'the request was not complete in time';
+    if (!this.#done) return this.fail({ code: 4, details, reason: 'timeout' });
+    this.#options.refused?.('unread');
+    this.stream.reset(errorCode.CANCEL);
   }
 
   /** Whether the request is one message. */
@@ -128,7 +114,7 @@ export class GrpcCall implements StreamReader {
   fail(status: GrpcStatus): void {
     if (this.#done) return;
     this.#abort();
-    this.#send(status);
+    this.answer(status);
   }
 
   data(bytes: Buffer, start: number, end: number): void {
@@ -164,7 +150,7 @@ export class GrpcCall implements StreamReader {
 
   #abort(): void {
     this.#done = true;
-    this.#releaseHeld();
+    this.#held = undefined;
     this.#place = undefined;
     if (this.#busy) this.#options.decompression.leave(this);
     this.#handler.abort?.();
@@ -172,23 +158,12 @@ export class GrpcCall implements StreamReader {
 
   /** Not more than the window of the stream comes while nobody says that it may. */
   #hold(bytes: Buffer, start: number, end: number): void {
-    const length = this.#heldEnd + end - start;
+    if (start === end) return;
+    this.#held ??= new HeldBytes();
+    this.#held.add(bytes, start, end);
     // Room was asked for one message: what comes behind it has none.
     const asked = Math.max(0, this.#needed - this.#placed);
-    if (this.isUnary && length > asked) return this.fail(notOneMessage);
-    if (length > this.#held.length) {
-      const longer = Buffer.allocUnsafeSlow(Math.max(length, this.#held.length * 2));
-      this.#held.copy(longer, 0, 0, this.#heldEnd);
-      this.#held = longer;
-    }
-    bytes.copy(this.#held, this.#heldEnd, start, end);
-    this.#heldEnd = length;
-  }
-
-  #releaseHeld(): void {
-    this.#held = nothing;
-    this.#heldStart = 0;
-    this.#heldEnd = 0;
+    if (this.isUnary && this.#held.end - this.#held.start > asked) this.fail(notOneMessage);
   }
 
   /** Returns where it stopped: at the end, or where it has to wait. */
@@ -217,8 +192,8 @@ export class GrpcCall implements StreamReader {
   /** Says how much may come. Whoever sends one message needs to hear it only if its window is less than the message. */
   #allow(): void {
     const missing = Math.max(this.#skip, this.#needed - this.#placed);
-    if (this.isUnary && missing < this.#stream.receiveWindow) return;
-    this.#stream.allow(missing);
+    if (this.isUnary && missing < this.stream.receiveWindow) return;
+    this.stream.allow(missing);
   }
 
   /** What there is of the message goes to its place; returns where it stopped. */
@@ -245,7 +220,7 @@ export class GrpcCall implements StreamReader {
     const refusal = this.#method.admit?.(length, this.#handler);
     if (refusal instanceof Promise) {
       this.#await(refusal, (status) => this.#admitted(status, performance.now()));
-    } else this.#admitted(refusal, this.#stream.connection.heardMs);
+    } else this.#admitted(refusal, this.stream.connection.heardMs);
   }
 
   #admitted(refusal: GrpcStatus | undefined, nowMs: number): void {
@@ -275,9 +250,10 @@ export class GrpcCall implements StreamReader {
     this.#placed = 0;
     if (++this.#messages > 1 && this.isUnary) return this.fail(notOneMessage);
     if (!this.#compressed) return this.#give(message);
-    const decompress = decompressors.get(this.#encoding);
+    const encoding = this.headers['grpc-encoding'] ?? 'identity';
+    const decompress = decompressors.get(encoding);
     if (decompress !== undefined) return this.#decompress(message, decompress);
-    const details = `grpc-encoding ${this.#encoding} is not supported`;
+    const details = `grpc-encoding ${encoding} is not supported`;
     this.fail({ code: grpcCode.UNIMPLEMENTED, details, reason: 'unsupported_encoding' });
   }
 
@@ -332,13 +308,9 @@ export class GrpcCall implements StreamReader {
     this.#done = true;
     try {
       const reply = this.#handler.end();
-      if (!(reply instanceof Promise)) return this.#send(reply);
-      reply.then(
-        (answer) => this.#send(answer),
-        (error: unknown) => this.#send(internal(error)),
-      );
+      if (reply !== undefined) this.answer(reply);
     } catch (error) {
-      this.#send(internal(error));
+      this.answer(internal(error));
     }
   }
 
@@ -358,9 +330,10 @@ export class GrpcCall implements StreamReader {
   /** What came while nothing was taken. */
   #goOn(): void {
     if (this.#busy || this.#done) return;
-    this.#heldStart = this.#take(this.#held, this.#heldStart, this.#heldEnd);
+    const held = this.#held;
+    if (held !== undefined) held.start = this.#take(held.bytes, held.start, held.end);
     if (this.#busy || this.#done) return;
-    this.#releaseHeld();
+    this.#held = undefined;
     if (this.#ended) this.#finish();
     else this.#allow();
   }
@@ -370,20 +343,15 @@ export class GrpcCall implements StreamReader {
     this.fail(internal(error));
   }
 
-  #send(reply: GrpcReply): void {
+  answer(reply: GrpcReply): void {
     this.#done = true;
     if ('code' in reply && reply.code !== 0) this.#options.refused?.(reply.reason ?? 'other');
-    if (!this.#stream.closed) sendReply(this.#stream, reply, this.#ended);
+    const { stream } = this;
+    if (stream.closed) return;
+    sendReply(stream, reply, this.#ended);
+    if (!stream.localEnded && !stream.closed) this.#unreadSinceMs = performance.now();
   }
 }
-
-export type GrpcCallOptions = {
-  readonly headers: Headers;
-  readonly messageBytesMax: number;
-  readonly decompression: Decompression;
-  /** The call was answered with a refusal, or broke off. */
-  readonly refused?: ((reason: string) => void) | undefined;
-};
 
 const notOneMessage: GrpcStatus = {
   code: grpcCode.INTERNAL,

@@ -1,13 +1,8 @@
 // grpc.health.v1: whether a server takes requests, for platforms that ask (Check) and for clients that want to be told
 // (Watch). https://github.com/grpc/grpc/blob/master/doc/health-checking.md
 
-import {
-  type GrpcHandler,
-  type GrpcMethod,
-  type GrpcReply,
-  type GrpcStatus,
-  grpcCode,
-} from './grpc_call.ts';
+import { type GrpcReply, type GrpcStatus, grpcCode } from './grpc_call.ts';
+import type { GrpcHandler, GrpcMethod } from './grpc_method.ts';
 import { beginReply, endReply, sendMessage } from './grpc_reply.ts';
 import type { Stream } from './http2/stream.ts';
 
@@ -125,13 +120,13 @@ class Watch implements GrpcHandler {
     this.service = serviceOf(message);
   }
 
-  end(): GrpcReply | Promise<GrpcReply> {
+  end(): GrpcReply | undefined {
     const stream = this.#stream;
     if (stream.isOver || !this.#health.opened(this)) return tooMany;
     beginReply(stream);
     sendMessage(stream, answer(this.#health.statusOf(this.service)));
     // The watch itself ends what it has begun.
-    return new Promise<never>(() => undefined);
+    return undefined;
   }
 
   gone(): void {

@@ -5,7 +5,14 @@ import { createServer as createTlsServer, type TLSSocket } from 'node:tls';
 import type { Address } from './address.ts';
 import type { CertificateSource } from './certificates.ts';
 import { Decompression } from './decompression.ts';
-import { GrpcCall, type GrpcMethod, type GrpcStatus, grpcCode, internal } from './grpc_call.ts';
+import {
+  GrpcCall,
+  type GrpcCallOptions,
+  type GrpcStatus,
+  grpcCode,
+  internal,
+} from './grpc_call.ts';
+import type { GrpcMethod } from './grpc_method.ts';
 import { sendHttpStatus, sendReply } from './grpc_reply.ts';
 import { Ahead } from './http2/ahead.ts';
 import { Connection } from './http2/connection.ts';
@@ -38,8 +45,8 @@ export type GrpcServerOptions = {
     readonly maxConnectionIdle: number;
   };
   /**
-   * A request of one message must be complete after this many milliseconds, and each message of a stream this long after
-   * there was room for it; 0: no limit.
+   * A request of one message must be complete after this many milliseconds, each message of a stream this long after
+   * there was room for it, and a peer must let its answer through as fast; 0: no limit.
    */
   readonly requestTimeout: number;
   /** By path: `/package.Service/Method`. */
@@ -87,7 +94,7 @@ export class GrpcServer {
   readonly #server: Server;
   readonly #sessions = new Set<Session>();
   readonly #ahead = new Ahead();
-  readonly #decompression = new Decompression();
+  readonly #callOptions: GrpcCallOptions;
   readonly #windowBytes: number;
   #sweep: NodeJS.Timeout | undefined;
   #drained: (() => void) | undefined;
@@ -97,6 +104,11 @@ export class GrpcServer {
     const { tls, refused, methods } = options;
     const isStreaming = [...methods.values()].some(({ streaming }) => streaming);
     this.#windowBytes = isStreaming ? streamingWindowBytes : windowDefault;
+    this.#callOptions = {
+      messageBytesMax: options.messageBytesMax,
+      decompression: new Decompression(),
+      refused: options.refusedCall,
+    };
     if (tls === undefined) {
       const settings = { pauseOnConnect: true, noDelay: true };
       this.#server = createServer(settings, (socket) => this.#accept(socket, 'plain'));
@@ -217,7 +229,7 @@ export class GrpcServer {
   }
 
   #call(stream: Stream, headers: Headers): StreamReader | undefined {
-    const { methods, authorize, messageBytesMax, refusedCall: refused } = this.#options;
+    const { methods, authorize, refusedCall: refused } = this.#options;
     if (headers[':method'] !== 'POST' || !isGrpc(headers['content-type'])) {
       refused?.('not_grpc');
       sendHttpStatus(stream, headers[':method'] === 'POST' ? 415 : 405, false);
@@ -226,9 +238,8 @@ export class GrpcServer {
     const method = methods.get(headers[':path'] ?? '');
     try {
       const refusal = authorize?.(headers);
-      const decompression = this.#decompression;
-      const settings = { headers, messageBytesMax, decompression, refused };
-      const call = new GrpcCall(stream, method ?? nowhere, settings);
+      const called = { method: method ?? nowhere, headers, options: this.#callOptions };
+      const call = new GrpcCall(stream, called);
       if (method === undefined) {
         const details = `unknown method ${headers[':path']?.slice(0, unknownPathMax)}`;
         call.fail({ code: grpcCode.UNIMPLEMENTED, details, reason: 'unknown_method' });
@@ -269,10 +280,8 @@ export class GrpcServer {
     const { requestTimeout } = this.#options;
     if (requestTimeout === 0) return;
     for (const { reader } of connection.streams.values()) {
-      if (!(reader instanceof GrpcCall) || nowMs - reader.waitingSinceMs <= requestTimeout)
-        continue;
-      const details = 'the request was not complete in time';
-      reader.fail({ code: 4, details, reason: 'timeout' });
+      if (!(reader instanceof GrpcCall)) continue;
+      if (nowMs - reader.waitingSinceMs > requestTimeout) reader.giveUp();
     }
   }
 
@@ -315,7 +324,7 @@ function sweepMs({ keepalive, requestTimeout }: GrpcServerOptions): number {
 }
 
 const isGrpc = (contentType: string | undefined): boolean =>
-  /^application\/grpc(\+proto)?(;|$)/.test(contentType ?? '');
+  contentType === 'application/grpc' || /^application\/grpc(\+proto)?(;|$)/.test(contentType ?? '');
 
 const nowhere: GrpcMethod = {
   streaming: false,

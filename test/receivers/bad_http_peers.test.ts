@@ -200,6 +200,23 @@ describe('otlp over HTTP is sent too much:', () => {
     });
   }
 
+  test('many bombs at the same time: few of them are taken apart at once', async () => {
+    const on = await scene({ max_request_body_size: 8 << 20 });
+    const bomb = gzipSync(Buffer.alloc((8 << 20) + 1));
+    const head = `POST /v1/logs HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-encoding: gzip\r\ncontent-length: ${bomb.length}\r\n\r\n`;
+    const before = process.memoryUsage().arrayBuffers;
+    let mostBytes = 0;
+    const watch = setInterval(() => {
+      mostBytes = Math.max(mostBytes, process.memoryUsage().arrayBuffers - before);
+    }, 1);
+    for (let i = 0; i < 30; i++)
+      (await connected(on.port)).write(Buffer.concat([Buffer.from(head), bomb]));
+    await eventually(() => on.refusedRequests('too_large') === 30);
+    clearInterval(watch);
+    expect(mostBytes).toBeLessThan(120 << 20);
+    await undisturbed(on);
+  });
+
   test('connections over the limit', async () => {
     const on = await scene({ max_connections: 3 });
     const few = [await connected(on.port), await connected(on.port)];

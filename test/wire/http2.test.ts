@@ -3,7 +3,7 @@
 import { type ClientHttp2Session, connect as connectHttp2 } from 'node:http2';
 import type { Socket } from 'node:net';
 import { afterEach, describe, expect, test } from 'vitest';
-import type { GrpcMethod } from '../../src/wire/grpc_call.ts';
+import type { GrpcMethod } from '../../src/wire/grpc_method.ts';
 import { sendReply } from '../../src/wire/grpc_reply.ts';
 import type { GrpcServerOptions } from '../../src/wire/grpc_server.ts';
 import { grpcServing } from '../support/grpc_serving.ts';
@@ -392,7 +392,7 @@ describe('http2 resets a stream, and the connection goes on, for', () => {
     test(what, async () => {
       const waiting: GrpcMethod = {
         streaming: false,
-        open: () => ({ message: () => undefined, end: () => new Promise(() => undefined) }),
+        open: () => ({ message: () => undefined, end: () => undefined }),
       };
       const methods = new Map([
         ['/mirror', mirror],
@@ -487,9 +487,9 @@ test('http2 survives whatever peers say, and good ones beside them notice nothin
   const slow: GrpcMethod = {
     streaming: true,
     admit: () => later(undefined),
-    open: () => ({
+    open: (caller) => ({
       message: () => later(undefined),
-      end: () => later({ code: 14, details: 'später' }),
+      end: () => void later({ code: 14, details: 'später' }).then((reply) => caller.answer(reply)),
     }),
   };
   const methods = new Map([

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { gzipSync } from 'node:zlib';
 import { afterEach, describe, expect, test } from 'vitest';
-import type { GrpcMethod } from '../../src/wire/grpc_call.ts';
+import type { GrpcMethod } from '../../src/wire/grpc_method.ts';
 import type { GrpcServerOptions } from '../../src/wire/grpc_server.ts';
 import { type GrpcServing, grpcServing } from '../support/grpc_serving.ts';
 import {

@@ -1,15 +1,18 @@
 // What peers may send on streams of messages before those are read.
 
 import { expect, test } from 'vitest';
-import type { GrpcMethod } from '../../src/wire/grpc_call.ts';
+import type { GrpcMethod } from '../../src/wire/grpc_method.ts';
 import { grpcServing } from '../support/grpc_serving.ts';
 import {
   dataFrame,
+  endStream,
   frame,
   framed,
   frameType,
   greeting,
   headersFrame,
+  preface,
+  settingsFrame,
 } from '../support/raw_http2.ts';
 import { connected, eventually } from '../support/sockets.ts';
 
@@ -74,6 +77,31 @@ test('http2 takes little on streams that nobody reads, and what was sent before 
     expect(await answer(port, ...most)).toEqual([...agreed, 'ping 0 0']);
     expect(await answer(port, ...most, data(3, 1))).toEqual([...agreed, 'reset 3 3', 'ping 0 0']);
   } finally {
+    await server.stop(0);
+  }
+});
+
+test('grpc_server leaves an answer that its peer does not let through', async () => {
+  const echo: GrpcMethod = {
+    streaming: false,
+    open: () => ({ message: () => undefined, end: () => ({ message: Buffer.alloc(0) }) }),
+  };
+  const { server, port, refused } = await grpcServing({
+    methods: new Map([['/echo', echo]]),
+    requestTimeout: 100,
+  });
+  const socket = await connected(port);
+  try {
+    const chunks: Buffer[] = [];
+    socket.on('data', (chunk: Buffer) => chunks.push(chunk));
+    const call = [headersFrame(1, '/echo'), dataFrame(1, framed(Buffer.alloc(0)), endStream)];
+    socket.write(Buffer.concat([preface, settingsFrame([[4, 4]]), ...call]));
+    await eventually(() => refused.length > 0);
+    expect(refused).toEqual(['unread']);
+    const reset = frame(frameType.reset, { stream: 1, payload: Buffer.from([0, 0, 0, 8]) });
+    await eventually(() => Buffer.concat(chunks).subarray(-reset.length).equals(reset));
+  } finally {
+    socket.destroy();
     await server.stop(0);
   }
 });

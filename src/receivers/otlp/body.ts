@@ -1,33 +1,29 @@
 // The body of an HTTP request: bounded before and after decompression, and read only while there is room.
 
 import type { IncomingMessage } from 'node:http';
-import { promisify } from 'node:util';
-import { gunzip, inflate, zstdDecompress } from 'node:zlib';
 import { lz4Decompress } from '../../encoding/compression/lz4.ts';
 import { snappyDecompress } from '../../encoding/compression/snappy.ts';
+import { type Decompress, type Decompression, decompressors } from '../../wire/decompression.ts';
 import { grpcCode } from '../../wire/grpc_call.ts';
 import { type Failure, failed } from './intake.ts';
 
 export type BodyOptions = {
   readonly bytesMax: number;
+  readonly decompression: Decompression;
   /** Makes room for so many bytes in all. */
   readonly reserve: (bytes: number) => undefined | Promise<Failure | undefined>;
 };
 
-type Decompress = (data: Buffer, options: { maxOutputLength: number }) => Promise<Buffer>;
-
-const inflated = promisify(inflate) as Decompress;
-
 /** Those that the Collector knows. */
-const decompressors: Readonly<Record<string, Decompress>> = {
-  gzip: promisify(gunzip) as Decompress,
-  deflate: inflated,
-  zlib: inflated,
-  zstd: promisify(zstdDecompress) as Decompress,
-  snappy: async (data, { maxOutputLength }) => snappyDecompress(data, maxOutputLength),
-  'x-snappy-framed': async (data, { maxOutputLength }) => snappyDecompress(data, maxOutputLength),
-  lz4: async (data, { maxOutputLength }) => lz4Decompress(data, maxOutputLength),
-};
+const encodings: ReadonlyMap<string, Decompress | undefined> = new Map([
+  ['', undefined],
+  ['identity', undefined],
+  ...decompressors,
+  ['zlib', decompressors.get('deflate')],
+  ['snappy', async (data, { maxOutputLength }) => snappyDecompress(data, maxOutputLength)],
+  ['x-snappy-framed', async (data, { maxOutputLength }) => snappyDecompress(data, maxOutputLength)],
+  ['lz4', async (data, { maxOutputLength }) => lz4Decompress(data, maxOutputLength)],
+]);
 
 /** Reads and decompresses; a failure is what to answer. */
 export async function readBody(
@@ -37,17 +33,18 @@ export async function readBody(
   const announced = Number(request.headers['content-length'] ?? 0);
   if (announced > options.bytesMax) return tooLarge;
   const encoding = String(request.headers['content-encoding'] ?? '').toLowerCase();
-  const decompress = Object.hasOwn(decompressors, encoding) ? decompressors[encoding] : undefined;
-  if (decompress === undefined && encoding !== '' && encoding !== 'identity') {
+  if (!encodings.has(encoding)) {
     return invalid(`unsupported Content-Encoding: ${encoding}`, 'unsupported_encoding');
   }
   const full = await options.reserve(announced);
   if (full !== undefined) return full;
   const raw = await readWhole(request, options);
   if (!Buffer.isBuffer(raw)) return raw;
+  const decompress = encodings.get(encoding);
   if (decompress === undefined) return { bytes: raw };
   try {
-    const bytes = await decompress(raw, { maxOutputLength: options.bytesMax });
+    const limit = { maxOutputLength: options.bytesMax };
+    const bytes = await options.decompression.turn(request, () => decompress(raw, limit));
     return (await options.reserve(bytes.length)) ?? { bytes };
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;

@@ -4,17 +4,12 @@ import { putPartialSuccess, putStatus } from '../../encoding/otlp/response.ts';
 import { buffers } from '../../pipeline/buffers.ts';
 import { refusals, requestRefusals } from '../../pipeline/refusals.ts';
 import { addressText } from '../../wire/address.ts';
-import {
-  type GrpcHandler,
-  type GrpcMethod,
-  type GrpcReply,
-  type GrpcStatus,
-  grpcCode,
-} from '../../wire/grpc_call.ts';
+import { type GrpcReply, type GrpcStatus, grpcCode } from '../../wire/grpc_call.ts';
 import { Health, isHealthPath } from '../../wire/grpc_health.ts';
+import type { GrpcCaller, GrpcHandler, GrpcMethod } from '../../wire/grpc_method.ts';
 import { GrpcServer } from '../../wire/grpc_server.ts';
 import { authorizer } from './auth.ts';
-import type { Failure, Intake, Outcome, Room } from './intake.ts';
+import type { Failure, Intake, Outcome } from './intake.ts';
 import {
   type ListenerParts,
   type LoadedTls,
@@ -23,6 +18,7 @@ import {
   warnOfPlainText,
 } from './listener.ts';
 import type { GrpcConfig } from './otlp.ts';
+import { Room } from './room.ts';
 
 const exportPath = '/opentelemetry.proto.collector.logs.v1.LogsService/Export';
 
@@ -60,7 +56,7 @@ export class GrpcListener {
       requestTimeout: settings.request_timeout,
       methods: new Map([[exportPath, exportMethod(intake)], ...this.#health.methods]),
       authorize: (headers) =>
-        isHealthPath(headers[':path']) || isAllowed(headers) ? undefined : unauthenticated,
+        isAllowed(headers) || isHealthPath(headers[':path']) ? undefined : unauthenticated,
       refused: refusals(context),
       refusedCall: requestRefusals(context),
     });
@@ -95,7 +91,7 @@ const unauthenticated: GrpcStatus = {
 function exportMethod(intake: Intake): GrpcMethod {
   return {
     streaming: false,
-    open: () => new ExportCall(intake),
+    open: (caller) => new ExportCall(caller, intake),
     admit: (bytes, handler) => (handler as ExportCall).admit(bytes),
   };
 }
@@ -108,15 +104,17 @@ const placedBytesMin = 8 * 1024;
 
 /** One request. Its room is given back when it is answered, or when its sender is gone. */
 class ExportCall implements GrpcHandler {
+  readonly #caller: GrpcCaller;
   readonly #intake: Intake;
   readonly #room: Room;
-  #message: Buffer | undefined;
+  #message: Buffer = nothing;
   /** Of the pool; the message is put together in it. */
   #own: Buffer | undefined;
 
-  constructor(intake: Intake) {
+  constructor(caller: GrpcCaller, intake: Intake) {
+    this.#caller = caller;
     this.#intake = intake;
-    this.#room = intake.room();
+    this.#room = new Room(intake.rooms);
   }
 
   admit(bytes: number): undefined | Promise<undefined | GrpcStatus> {
@@ -137,16 +135,15 @@ class ExportCall implements GrpcHandler {
     return this.admit(message.length);
   }
 
-  end(): Promise<GrpcReply> {
-    const message = this.#message ?? nothing;
-    // It lives on in the batch, not here.
-    this.#message = undefined;
-    return new Promise((resolve) => {
-      this.#intake.take(message, { encoding: 'protobuf', own: this.#own }, (outcome) => {
-        this.#room.close();
-        resolve(replyOf(outcome));
-      });
-    });
+  end(): undefined {
+    this.#intake.take({ message: this.#message, own: this.#own, from: this });
+    this.#message = nothing;
+    this.#own = undefined;
+  }
+
+  answer(outcome: Outcome): void {
+    this.#room.close();
+    this.#caller.answer(replyOf(outcome));
   }
 
   abort(): void {

@@ -7,6 +7,7 @@ import type { TLSSocket } from 'node:tls';
 import { putPartialSuccess, putStatus } from '../../encoding/otlp/response.ts';
 import { refusals, requestRefusals } from '../../pipeline/refusals.ts';
 import { addressText } from '../../wire/address.ts';
+import { Decompression } from '../../wire/decompression.ts';
 import { grpcCode } from '../../wire/grpc_call.ts';
 import { alpnProtocols, Http2Beside } from '../../wire/http2_beside.ts';
 import { boundAddress, listen, stopListening } from '../../wire/listen.ts';
@@ -23,6 +24,7 @@ import {
   warnOfPlainText,
 } from './listener.ts';
 import type { HttpConfig } from './otlp.ts';
+import { Room } from './room.ts';
 
 type Encoding = 'protobuf' | 'json';
 
@@ -47,6 +49,7 @@ export class HttpListener {
   #tls: LoadedTls | undefined;
   /** Connections of HTTP/1.1, and requests of HTTP/2, that were not whole in time. */
   readonly #late = new WeakSet<object>();
+  readonly #decompression = new Decompression();
   #underWay = 0;
   /** How many requests of a connection wait for their answer. */
   readonly #asking = new Map<Socket, number>();
@@ -211,17 +214,20 @@ export class HttpListener {
       response.setHeader('www-authenticate', 'Bearer');
       return this.#settle(response, encoding, unauthenticated);
     }
-    const room = this.#parts.intake.room();
+    const { intake } = this.#parts;
+    const room = new Room(intake.rooms);
     try {
       const body = await readBody(request, {
         bytesMax: this.#config.max_request_body_size,
+        decompression: this.#decompression,
         reserve: (bytes) => room.reserve(bytes),
       });
       // One that took too long is counted already.
       if (this.#late.has(request) || this.#late.has(request.socket)) return;
       if ('kind' in body) return this.#settle(response, encoding, body);
-      const outcome = await new Promise<Outcome>((resolve) => {
-        this.#parts.intake.take(body.bytes, { encoding }, resolve);
+      const outcome = await new Promise<Outcome>((answer) => {
+        if (encoding === 'json') intake.takeJson(body.bytes, answer);
+        else intake.take({ message: body.bytes, own: undefined, from: { answer } });
       });
       this.#settle(response, encoding, outcome);
     } finally {

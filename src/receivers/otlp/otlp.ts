@@ -98,7 +98,9 @@ const config = z
       ),
     request_timeout: duration()
       .prefault('30s')
-      .describe('A request must have come in whole after so long.'),
+      .describe(
+        'A request must have come in whole after so long. Over gRPC its answer must be read as fast.',
+      ),
   })
   .refine(
     ({ allowed_spiffe_ids, grpc, http }) =>
