@@ -66,6 +66,7 @@ export class GrpcConnection {
    */
   wanted(): Promise<void> {
     if (this.ready) return Promise.resolve();
+    if (this.#closed) return Promise.reject(new Error('closed'));
     if (this.#connecting !== undefined) return this.#connecting;
     const pauseMs = this.#retryAtMs - performance.now();
     if (pauseMs <= 0) return this.#attempt();

@@ -44,8 +44,8 @@ export class ClientConnection {
   #isDead = false;
   #received = 0;
   #pinged: (() => void) | undefined;
-  /** Why the peer wants no more calls, where it has said so. */
-  #farewell = '';
+  /** Why the connection ends, where the peer or the socket has said so. */
+  #reason = '';
 
   /** `socket` gives what it reads to `read`. `firstId`: streams are counted from there. */
   constructor(options: ClientConnectionOptions, firstId = 1) {
@@ -67,12 +67,11 @@ export class ClientConnection {
 
   /** Says who we are. The socket may still be connecting. */
   start(socket: Socket): void {
-    let failure: Error | undefined;
     socket.on('error', (error) => {
-      failure = error;
+      this.#reason ||= error.message;
     });
-    socket.on('end', () => this.destroy(this.#farewell));
-    socket.on('close', () => this.destroy(this.#farewell || (failure?.message ?? '')));
+    socket.on('end', () => this.destroy());
+    socket.on('close', () => this.destroy());
     this.out.preface();
     this.out.settings([
       [setting.ENABLE_PUSH, 0],
@@ -121,9 +120,10 @@ export class ClientConnection {
   }
 
   /** Ends at once. */
-  destroy(why: string): void {
+  destroy(why = this.#reason): void {
     this.out.destroy();
-    this.#gone(why || 'the connection was lost');
+    const silent = this.#isReady ? 'the connection was lost' : 'the peer closed the connection';
+    this.#gone(why || silent);
   }
 
   /** @internal A stream is over; for the peer, too, if a code says why. */
@@ -275,7 +275,7 @@ export class ClientConnection {
     const code = payload.readUInt32BE(4);
     const text = payload.toString('latin1', 8, 8 + debugTextMax).replace(/[^ -~]+/g, ' ');
     if (code !== errorCode.NO_ERROR) {
-      this.#farewell = `the peer closed the connection: ${errorName(code)} ${text}`.trim();
+      this.#reason = `the peer closed the connection: ${errorName(code)} ${text}`.trim();
     }
     const late = this.#turns.takeAbove(last);
     this.#stopCalls();
