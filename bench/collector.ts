@@ -45,7 +45,8 @@ async function measure(
   const folder = mkdtempSync(join(tmpdir(), 'meshlog-bench-collector-'));
   const entries = demoEntries(20_000).filter(({ method }) => method !== undefined);
   const port = await freePort();
-  const sender = Sender.prepare('otlp', entries, { file: join(folder, 'sent'), port, records });
+  const file = join(folder, 'sent');
+  const sender = Sender.prepare('otlp', entries, { file, port, records, connections: 1 });
   const sink = await Sink.start('otlp');
   const relay = await start(folder, configOf(port, sink.port));
   let micros = Number.POSITIVE_INFINITY;

@@ -1,6 +1,7 @@
 // The data paths, each with what goes in, the configuration, and what must come out.
 
-import { renameSync, statSync, writeFileSync } from 'node:fs';
+import { renameSync, rmSync, writeFileSync } from 'node:fs';
+import { open } from 'node:fs/promises';
 import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
 import { jsonLine } from '../src/receivers/demo/lines.ts';
@@ -19,9 +20,7 @@ export type Setup = {
   readonly config: string;
   /** The JSON lines of what goes in, where that is not all of the mesh's lines. */
   readonly lines?: readonly string[];
-  /** `run` may be called again: the first time warms up the daemon, whose peers mostly are there for days. */
-  readonly repeatable?: boolean;
-  /** Sends everything in and resolves once everything has come out. */
+  /** Sends everything in and resolves once everything has come out. It may be called again. */
   run(): Promise<void>;
   close(): Promise<void> | void;
 };
@@ -45,11 +44,19 @@ function repeated(lines: readonly string[], records: number): Buffer {
   return Buffer.concat(parts);
 }
 
-/** A prepared file that appears in the watched folder at once. */
+/** A file that appears in the watched folder at once. Each time another line is its first, so that it is another file. */
 function logFile(inputs: Inputs, lines: readonly string[]): () => void {
-  const hidden = join(inputs.folder, 'prepared');
-  writeFileSync(hidden, repeated(lines, inputs.records));
-  return () => renameSync(hidden, join(inputs.folder, 'access.log'));
+  const data = repeated(lines, inputs.records);
+  const coming = join(inputs.folder, 'coming');
+  let first = 0;
+  let name = coming;
+  return () => {
+    rmSync(name, { force: true });
+    name = join(inputs.folder, `access-${first}.log`);
+    writeFileSync(coming, Buffer.concat([data.subarray(first), data.subarray(0, first)]));
+    renameSync(coming, name);
+    first = data.indexOf(10, first) + 1;
+  };
 }
 
 const fileReceiver = (folder: string): string =>
@@ -58,27 +65,40 @@ const fileReceiver = (folder: string): string =>
 const pipeline = (receiver: string, processors: string, exporter: string): string =>
   `${quiet}  pipelines:\n    logs: { receivers: [${receiver}], processors: [${processors}], exporters: [${exporter}] }\n`;
 
-async function untilLines(path: string, records: number): Promise<void> {
-  const { open } = await import('node:fs/promises');
-  let count = 0;
-  let at = 0;
-  const chunk = Buffer.allocUnsafe(1 << 20);
-  for (let idle = 0; idle < 1500; ) {
-    const size = statSync(path, { throwIfNoEntry: false })?.size ?? 0;
-    if (size > at) {
-      await using file = await open(path);
-      const { bytesRead } = await file.read(chunk, 0, chunk.length, at);
-      for (let i = chunk.indexOf(10); i >= 0 && i < bytesRead; i = chunk.indexOf(10, i + 1))
-        count++;
-      at += bytesRead;
-      idle = 0;
-      continue;
-    }
-    if (count >= records) break;
-    idle++;
-    await new Promise((done) => setTimeout(done, 20));
+/** Counts the lines of a file that grows. */
+class Lines {
+  readonly #path: string;
+  readonly #chunk = Buffer.allocUnsafe(1 << 20);
+  #at = 0;
+  #count = 0;
+
+  constructor(path: string) {
+    this.#path = path;
+    writeFileSync(path, '');
   }
-  if (count !== records) throw new Error(`${count} records instead of ${records}`);
+
+  /** Waits until there are so many. */
+  async until(records: number): Promise<void> {
+    await using file = await open(this.#path);
+    for (let idle = 0; idle < 1500; idle++) {
+      for (;;) {
+        const { bytesRead } = await file.read(this.#chunk, 0, this.#chunk.length, this.#at);
+        if (bytesRead === 0) break;
+        this.#add(bytesRead);
+        idle = 0;
+      }
+      if (this.#count >= records) break;
+      await new Promise((done) => setTimeout(done, 20));
+    }
+    if (this.#count !== records) throw new Error(`${this.#count} records instead of ${records}`);
+  }
+
+  #add(bytes: number): void {
+    this.#at += bytes;
+    const chunk = this.#chunk;
+    for (let i = chunk.indexOf(10); i >= 0 && i < bytes; i = chunk.indexOf(10, i + 1))
+      this.#count++;
+  }
 }
 
 function fileTo(
@@ -95,12 +115,14 @@ function fileTo(
         ? `  tcp: { endpoint: '127.0.0.1:${sink.port}', format: original }`
         : `  otlp: { endpoint: '127.0.0.1:${sink.port}', compression: none, tls: { insecure: true }${options.disk ? ', queue: { type: disk, size: 1GiB }' : ''} }`;
       const show = logFile(inputs, inputs.lines[options.lines]);
+      let expected = 0;
       const state = options.disk ? `  state_directory: '${inputs.folder}/state'\n` : '';
       return {
         config: `${fileReceiver(inputs.folder)}${options.processors}exporters:\n${exporter}\n${pipeline('file', options.names, name.endsWith('tcp') ? 'tcp' : 'otlp')}${state}`,
         run: () => {
           show();
-          return sink.until(inputs.records);
+          expected += inputs.records;
+          return sink.until(expected);
         },
         close: () => sink.close(),
       };
@@ -131,7 +153,9 @@ const fileToFile: Path = {
     const lines = inputs.lines.json.filter((line) => !line.includes('"request_id":null'));
     const show = logFile(inputs, lines);
     const out = join(inputs.folder, 'out.jsonl');
+    const written = new Lines(out);
     const kept = keptOf(lines, inputs.records);
+    let expected = 0;
     return {
       config: `${fileReceiver(inputs.folder)}processors:
   parse: { format: json }
@@ -141,7 +165,8 @@ exporters:
 ${pipeline('file', 'parse, sample', 'file')}`,
       run: async () => {
         show();
-        await untilLines(out, kept);
+        expected += kept;
+        await written.until(expected);
       },
       close: () => undefined,
     };
@@ -154,7 +179,9 @@ const tcpToFile: Path = {
   async prepare(inputs) {
     const out = join(inputs.folder, 'out.jsonl');
     const data = repeated(inputs.lines.json, inputs.records);
+    const written = new Lines(out);
     const socket = join(inputs.folder, 'in.sock');
+    let expected = 0;
     return {
       config: `receivers:
   tcp: { endpoint: 'unix:${socket}' }
@@ -166,7 +193,8 @@ ${pipeline('tcp', 'parse', 'file')}`,
       run: async () => {
         const peer = connect(socket);
         peer.end(data);
-        await untilLines(out, inputs.records);
+        expected += inputs.records;
+        await written.until(expected);
         peer.destroy();
       },
       close: () => undefined,
@@ -183,8 +211,12 @@ export async function freePort(): Promise<number> {
 }
 
 /** Proxies that send over gRPC: entries of HTTP requests. */
-function grpcTo(name: string, aim: number, options: { form: Form; to: 'otlp' | 'text' }): Path {
-  const { form, to } = options;
+function grpcTo(
+  name: string,
+  aim: number,
+  options: { form: Form; to: 'otlp' | 'text'; connections?: number },
+): Path {
+  const { form, to, connections = 1 } = options;
   const receiver = form === 'als' ? 'envoy_als' : 'otlp';
   return {
     name,
@@ -192,9 +224,11 @@ function grpcTo(name: string, aim: number, options: { form: Form; to: 'otlp' | '
     async prepare({ folder, records }) {
       const entries = demoEntries(20_000).filter(({ method }) => method !== undefined);
       const port = await freePort();
-      const sender = Sender.prepare(form, entries, { file: join(folder, 'sent'), port, records });
+      const file = join(folder, 'sent');
+      const sender = Sender.prepare(form, entries, { file, port, records, connections });
       const sink = to === 'otlp' ? await Sink.start('otlp') : undefined;
       const out = join(folder, 'out.log');
+      const written = new Lines(out);
       let expected = 0;
       const endpoint = `endpoint: '127.0.0.1:${port}'`;
       const exporter =
@@ -208,10 +242,9 @@ exporters:
 ${exporter}
 ${pipeline(receiver, '', to === 'otlp' ? 'otlp' : 'file')}`,
         lines: entries.map(jsonLine),
-        repeatable: true,
         run: async () => {
           expected += records;
-          const arrived = sink?.until(expected) ?? untilLines(out, expected);
+          const arrived = sink?.until(expected) ?? written.until(expected);
           await Promise.all([sender.run(), arrived]);
         },
         close: () => {
@@ -246,9 +279,10 @@ export const paths: readonly Path[] = [
   }),
   grpcTo('als_to_otlp', 2.0, { form: 'als', to: 'otlp' }),
   grpcTo('als_to_text', 2.0, { form: 'als', to: 'text' }),
-  // Of the unary calls a bare node:http2 server alone takes about what JSON.parse of their records takes: grpc_floor.ts.
-  // Records with typed attributes, as others than Envoy send them, or another meshlog.
+  // Records with typed attributes, as others than Envoy send them, or another meshlog: one peer with eight calls under way,
+  // and the peers of a node that has much to do. The more is under way, the more go into one batch.
   grpcTo('otlp_to_otlp', 1.0, { form: 'otlp', to: 'otlp' }),
+  grpcTo('otlp_to_otlp_peers', 1.0, { form: 'otlp', to: 'otlp', connections: 8 }),
   // What Envoy's own OpenTelemetry logger sends: every value is text, which becomes typed fields.
   grpcTo('otlp_envoy_to_otlp', 1.0, { form: 'otlp_envoy', to: 'otlp' }),
   // Lines as bodies.

@@ -10,7 +10,7 @@ import { type Form, messagesOf } from './messages.ts';
 const self = fileURLToPath(import.meta.url);
 const alsPath = '/envoy.service.accesslog.v3.AccessLogService/StreamAccessLogs';
 const otlpPath = '/opentelemetry.proto.collector.logs.v1.LogsService/Export';
-/** Unary calls under way at once: several proxies share a daemon. */
+/** Unary calls under way at once on a connection. */
 const callsMax = 8;
 
 /** Sends the entries again and again until it has sent `records`, each time it runs. */
@@ -23,13 +23,14 @@ export class Sender {
 
   /** `file` is where the messages are put for the process that sends them to `port`. */
   static prepare(form: Form, entries: readonly Entry[], options: SenderOptions): Sender {
-    const { file, port, records } = options;
+    const { file, port, records, connections } = options;
     const left = records % entries.length;
     const whole = messagesOf(form, entries).map(framed);
     const rest = messagesOf(form, entries.slice(0, left)).map(framed);
     writeFileSync(file, Buffer.concat([...whole, ...rest]));
     const rounds = Math.floor(records / entries.length);
-    return new Sender(fork(self, [form, file, port, rounds, whole.length].map(String)));
+    const args = [form, file, port, rounds, whole.length, connections];
+    return new Sender(fork(self, args.map(String)));
   }
 
   /** Resolves when all was sent and, for unary calls, answered with OK. */
@@ -52,6 +53,8 @@ export type SenderOptions = {
   readonly file: string;
   readonly port: number;
   readonly records: number;
+  /** Of senders of unary calls. */
+  readonly connections: number;
 };
 
 function framed(message: Buffer): Buffer {
@@ -110,12 +113,21 @@ async function calls(session: ClientHttp2Session, messages: Iterator<Buffer>): P
   }
 }
 
-async function send([form, file, port, rounds, count]: string[]): Promise<void> {
+async function send([form, file, port, rounds, count, connections]: string[]): Promise<void> {
   const messages = sequence(file ?? '', Number(rounds), Number(count));
-  const session = connect(`http://127.0.0.1:${port}`);
-  if (form === 'als') await stream(session, messages);
-  else await Promise.all(Array.from({ length: callsMax }, () => calls(session, messages)));
-  session.close();
+  const session = (): ClientHttp2Session => connect(`http://127.0.0.1:${port}`);
+  if (form === 'als') {
+    const only = session();
+    await stream(only, messages);
+    only.close();
+  } else {
+    const sessions = Array.from({ length: Number(connections) }, session);
+    const senders = sessions.flatMap((peer) =>
+      Array.from({ length: callsMax }, () => calls(peer, messages)),
+    );
+    await Promise.all(senders);
+    for (const peer of sessions) peer.close();
+  }
   process.send?.('done');
 }
 
