@@ -113,6 +113,10 @@ export class GrpcConnection {
   #connect(): Promise<void> {
     const { address } = this;
     return new Promise((resolve, reject) => {
+      // What cannot be used of certificates is thrown here, and rejects the promise.
+      const socket = openSocket(address, this.#options.tls, (bytes, end) => {
+        connection.read(bytes, end);
+      });
       let failure: Error | undefined;
       let stopPings = (): void => undefined;
       const connection: ClientConnection = new ClientConnection({
@@ -139,9 +143,6 @@ export class GrpcConnection {
       });
       const limit = setTimeout(() => connection.destroy('no answer in time'), connectMsMax);
       this.#open.add(connection);
-      const socket = openSocket(address, this.#options.tls, (bytes, end) => {
-        connection.read(bytes, end);
-      });
       socket.setNoDelay(true);
       socket.setKeepAlive(true, tcpProbeMs);
       socket.on('error', (error) => {

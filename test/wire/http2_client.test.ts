@@ -288,3 +288,12 @@ test('http2_client over TLS: large messages arrive, and a peer without HTTP/2 is
   expect(outcome.code).toBe(14);
   expect(outcome.details).toMatch(/^cannot connect to .*: the peer does not offer HTTP\/2$/);
 });
+
+test('http2_client says what is wrong with its certificate, and waits for nothing then', async () => {
+  const timers = (): number =>
+    process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length;
+  const before = timers();
+  const outcome = await client(1, { tls: { cert: 'nonsense', key: 'x' } }).call('/a', message(1));
+  expect(outcome).toMatchObject({ code: 14, details: expect.stringContaining('no start line') });
+  expect(timers()).toBe(before);
+});

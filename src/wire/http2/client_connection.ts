@@ -22,8 +22,7 @@ export type ClientConnectionOptions = {
   readonly closed: (why: string) => void;
 };
 
-const headerListBytesMax = 16 * 1024;
-const headerPairsMax = 256;
+const headerLimits = { listBytesMax: 16 * 1024, pairsMax: 256 };
 /** The connection's window is the default, and is opened again after so much. */
 const receivedBytesMax = 16 * 1024;
 const debugTextMax = 100;
@@ -34,10 +33,7 @@ export class ClientConnection {
   readonly #options: ClientConnectionOptions;
   readonly #frames: FrameReader<ClientStream>;
   readonly #blocks = new BlockReader();
-  readonly #headers = new HeaderReader(
-    { listBytesMax: headerListBytesMax, pairsMax: headerPairsMax },
-    answerRules,
-  );
+  readonly #headers = new HeaderReader(headerLimits, answerRules);
   readonly #turns: ClientTurns;
   #isReady = false;
   #isLeaving = false;
@@ -76,7 +72,7 @@ export class ClientConnection {
     this.out.settings([
       [setting.ENABLE_PUSH, 0],
       [setting.INITIAL_WINDOW_SIZE, this.#options.answerWindow],
-      [setting.MAX_HEADER_LIST_SIZE, headerListBytesMax],
+      [setting.MAX_HEADER_LIST_SIZE, headerLimits.listBytesMax],
     ]);
     this.out.start(socket, () => this.windows.flush());
   }
