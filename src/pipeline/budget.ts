@@ -77,12 +77,12 @@ export class Budget {
 
   /** @internal */ remove(share: Share): void {
     this.#shares.delete(share);
-    this.give(share, share.usedBytes);
     for (const waiter of this.#waiting) {
       if (waiter.share !== share) continue;
       this.#waiting.delete(waiter);
       waiter.taken();
     }
+    this.give(share, share.usedBytes);
   }
 }
 
@@ -101,7 +101,9 @@ export class Share {
 
   /** Takes bytes at once when there is room for them; false otherwise. */
   tryTake(bytes: number): boolean {
-    if (!this.#closed && !this.#budget.fits(this, bytes)) return false;
+    // What nobody gives back any more is not counted either.
+    if (this.#closed) return true;
+    if (!this.#budget.fits(this, bytes)) return false;
     this.#budget.take(this, bytes);
     return true;
   }

@@ -264,6 +264,7 @@ export class GrpcCall implements StreamReader, GrpcCaller {
   #decompress(message: Buffer, decompress: Decompress): void {
     const { decompression, messageBytesMax: maxOutputLength } = this.#options;
     const taken = decompression.turn(this, async () => {
+      if (this.#done) return undefined;
       const plain = await decompress(message, { maxOutputLength }).catch((error) => {
         if (!this.#done) this.#broken(error);
       });

@@ -48,10 +48,13 @@ test('budget lends to one at a time what there is not, until as much was given b
 });
 
 test('budget keeps nobody waiting for a receiver that is gone', async () => {
-  const share = new Budget(100).share();
+  const budget = new Budget(100);
+  const share = budget.share();
   share.tryTake(100);
   void share.overdraw(10);
   const waiting = [share.take(10), share.overdraw(10)];
   share.close();
   await Promise.all(waiting);
+  expect(share.tryTake(10)).toBe(true);
+  expect(budget.usedBytes).toBe(0);
 });
