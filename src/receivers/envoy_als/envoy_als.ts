@@ -77,7 +77,8 @@ export const envoy_als = receiver({
   config,
   example: 'envoy_als: { endpoint: 0.0.0.0:9977 }',
   notes: `Who speaks is said once per stream and becomes facts of its records: envoy.node.id, envoy.node.cluster,
-envoy.node.locality.*, envoy.node.metadata, envoy.log_name, net.peer.ip. Entries that are written while a stream goes on
+envoy.node.locality.*, envoy.node.metadata, envoy.log_name, net.peer.ip. Of a proxy that says more than 1 MiB, and of new
+ones while those with a stream take 64 MiB, only short texts are kept. Entries that are written while a stream goes on
 have access_log.intermediate: they are no further request.
 The protocol has no acknowledgement. While the pipeline cannot take more, streams are not read, and
 meshlog_receiver_held_back_seconds_total grows. What a proxy cannot send meanwhile it drops once its buffer is full; only

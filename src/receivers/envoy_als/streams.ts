@@ -12,20 +12,19 @@ import type { GrpcHandler, GrpcMethod } from '../../wire/grpc_method.ts';
 import { sendReply } from '../../wire/grpc_reply.ts';
 import type { Stream as Http2Stream } from '../../wire/http2/stream.ts';
 import type { Gathering } from './gathering.ts';
+import { type Speaker, Speakers } from './speakers.ts';
 
 /** Room per byte of a message: its buffer and its copy in a batch, the batch's columns, and what an exporter makes of it. */
 const bytesPerByte = 5;
 /** Messages from this size on are put together in a buffer of the pool: what was read of them is free at once. */
 const placedBytesMin = 8 * 1024;
 const sweepMs = 250;
-/** The facts of so many proxies are kept as one object each, which is how others recognise them. */
-const factsMax = 10_000;
 
 export class Streams {
   readonly #gathering: Gathering;
   readonly #context: Context;
   readonly #open = new Set<Stream>();
-  readonly #facts = new Map<string, Attributes>();
+  readonly #speakers: Speakers;
   readonly #heldBack: HeldBack;
   readonly #forget: () => void;
   #sweep: NodeJS.Timeout | undefined;
@@ -35,6 +34,7 @@ export class Streams {
     this.#context = context;
     const labels = { receiver: context.id };
     this.#heldBack = new HeldBack(context);
+    this.#speakers = new Speakers(context);
     this.#forget = context.metrics.gauge(
       'meshlog_receiver_streams',
       'Streams that are open.',
@@ -76,10 +76,12 @@ export class Streams {
   close(): void {
     clearInterval(this.#sweep);
     this.#forget();
+    this.#context.degraded.leave();
   }
 
   /** @internal */ closed(stream: Stream): void {
     this.#open.delete(stream);
+    if (stream.speaker !== undefined) this.#speakers.left(stream.speaker);
   }
 
   tryTake(bytes: number): boolean {
@@ -113,14 +115,17 @@ export class Streams {
   }
 
   /** A message that came in, for which `heldBytes` were taken. */
-  message(message: Buffer, own: Buffer | undefined, speaker: Speaker, heldBytes: number): void {
+  message(message: Buffer, own: Buffer | undefined, stream: Stream, heldBytes: number): void {
     const { entries, identifier, malformed } = readHead(message);
     if (identifier !== undefined) {
-      speaker.facts = this.#known({ ...identifier, ...speaker.peer });
+      const before = stream.speaker;
+      stream.speaker = this.#speakers.join({ ...identifier, ...stream.peer });
+      if (before !== undefined) this.#speakers.left(before);
     }
+    const facts = stream.speaker?.facts ?? stream.peer;
     if (malformed) this.#context.drop('malformed_message', 1);
     if (entries > 0) {
-      this.#gathering.add({ message, own, entries, facts: speaker.facts, heldBytes });
+      this.#gathering.add({ message, own, entries, facts, heldBytes });
       return;
     }
     this.give(heldBytes);
@@ -130,28 +135,17 @@ export class Streams {
   skipped(): void {
     this.#context.drop('message_too_large', 1);
   }
-
-  /** The same facts are the same object. */
-  #known(facts: Attributes): Attributes {
-    const key = JSON.stringify(facts);
-    const known = this.#facts.get(key);
-    if (known !== undefined) return known;
-    if (this.#facts.size >= factsMax) this.#facts.clear();
-    this.#facts.set(key, facts);
-    return facts;
-  }
 }
 
 /** A message of no bytes: some clients insist on one. */
 const empty: GrpcReply = { message: Buffer.alloc(0) };
 
-/** Who speaks on a stream, as far as it is known. */
-type Speaker = { readonly peer: Attributes; facts: Attributes };
-
 class Stream implements GrpcHandler {
   readonly #stream: Http2Stream;
   readonly #streams: Streams;
-  readonly #speaker: Speaker;
+  /** What is known of who speaks before it says so, and what it has said. */
+  readonly peer: Attributes;
+  speaker: Speaker | undefined;
   /** What was taken of the budget for a message that is on its way. */
   #heldBytes = 0;
   /** Of the pool; that message is put together in it. */
@@ -164,8 +158,7 @@ class Stream implements GrpcHandler {
     this.#stream = stream;
     this.#streams = streams;
     const address = stream.connection.remoteAddress;
-    const peer = address === undefined ? {} : { 'net.peer.ip': plainIp(address) };
-    this.#speaker = { peer, facts: peer };
+    this.peer = address === undefined ? {} : { 'net.peer.ip': plainIp(address) };
   }
 
   /** Not reading while this is pending is the backpressure: the window of the stream fills up. */
@@ -210,7 +203,7 @@ class Stream implements GrpcHandler {
     const own = this.#own;
     this.#heldBytes = 0;
     this.#own = undefined;
-    this.#streams.message(message, own, this.#speaker, held);
+    this.#streams.message(message, own, this, held);
     return undefined;
   }
 
