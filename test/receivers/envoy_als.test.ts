@@ -451,8 +451,11 @@ test("envoy_als writes bodies as Kuma's old log names ask for", async () => {
   await proxy.end();
   const plain = new MeshProxy(port);
   await plain.send({ identifier: identifier('b', 'plain'), ...http('/c') });
-  await sink.until(3);
-  expect(sink.records.map(({ body }) => body)).toEqual(['"GET /a" 200', '"- /b" 200', undefined]);
+  const long = new MeshProxy(port);
+  await long.send({ identifier: identifier('c', `a;${'x'.repeat(20_000)}`), ...http('/d') });
+  await sink.until(4);
+  expect(sink.records.slice(0, 2).map(({ body }) => body)).toEqual(['"GET /a" 200', '"- /b" 200']);
+  expect(sink.records.slice(2).map(({ body }) => body)).toEqual([undefined, undefined]);
   expect(sink.records[0]?.resource['kuma.log_address']).toBe('10.0.0.9:5000');
   expect(context.logged.join()).toContain("expected 2 components separated by ';', got 1");
 });

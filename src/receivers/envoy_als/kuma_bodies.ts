@@ -9,6 +9,8 @@ import type { Context } from '../../pipeline/component.ts';
 import type { Attributes } from '../../pipeline/record.ts';
 
 const formatsMax = 1024;
+/** A longer log name is none of Kuma's: it is not read, nor remembered. */
+const logNameMax = 16 * 1024;
 
 type LogName = { readonly address: string; readonly renderer: Renderer };
 
@@ -54,6 +56,7 @@ export class KumaBodies {
   }
 
   #logName(text: string): LogName | undefined {
+    if (text.length > logNameMax) return undefined;
     if (this.#known.has(text)) return this.#known.get(text);
     if (this.#known.size >= formatsMax) this.#known.clear();
     const name = this.#read(text);
