@@ -81,6 +81,29 @@ test('http2 takes little on streams that nobody reads, and what was sent before 
   }
 });
 
+test('http2 ends with a peer that does not say that it has heard the settings', async () => {
+  const { server, port, refused } = await grpcServing({
+    methods: new Map([['/waits', waits]]),
+    requestTimeout: 100,
+  });
+  const silent = await connected(port);
+  const polite = await connected(port);
+  try {
+    const chunks: Buffer[] = [];
+    silent.on('data', (chunk: Buffer) => chunks.push(chunk));
+    silent.write(Buffer.concat([greeting, headersFrame(1, '/waits'), data(1, 65_535)]));
+    polite.write(Buffer.concat([greeting, ack]));
+    const goaway = frame(frameType.goaway, { payload: Buffer.from([0, 0, 0, 1, 0, 0, 0, 4]) });
+    await eventually(() => Buffer.concat(chunks).includes(goaway));
+    expect(refused).toContain('protocol');
+    expect(server.connections).toBe(1);
+  } finally {
+    silent.destroy();
+    polite.destroy();
+    await server.stop(0);
+  }
+});
+
 test('grpc_server leaves an answer that its peer does not let through', async () => {
   const echo: GrpcMethod = {
     streaming: false,

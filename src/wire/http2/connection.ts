@@ -136,16 +136,17 @@ export class Connection {
   }
 
   /**
-   * What the peer has begun and has to finish before anything else, its greeting or a block of headers: the same object
-   * until then. While we do not read, it cannot.
+   * What the peer has begun and has to finish before anything else, its greeting or a block of headers, or the word that
+   * it has heard how much it may send: the same object until then. While we do not read, it cannot.
    */
   get unfinished(): object | undefined {
-    return this.out.isHeldBack ? undefined : (this.#blocks.begun ?? this.#frames.unfinished);
+    if (this.out.isHeldBack) return undefined;
+    return this.#blocks.begun ?? this.#frames.unfinished ?? (this.#isAgreed ? undefined : this);
   }
 
   /** The peer does not go on with what it has begun. */
   giveUp(): void {
-    this.#broken(errorCode.PROTOCOL_ERROR);
+    this.#broken(this.#isAgreed ? errorCode.PROTOCOL_ERROR : errorCode.SETTINGS_TIMEOUT);
   }
 
   /** One at a time. */
