@@ -6,6 +6,7 @@ import type { Socket } from 'node:net';
 import type { Ahead } from './ahead.ts';
 import { type Block, BlockReader } from './block_reader.ts';
 import { type FrameHead, FrameReader } from './frame_reader.ts';
+import { faultOf } from './frame_rules.ts';
 import { FrameSender } from './frame_sender.ts';
 import { errorCode, flag, frameType, setting, windowDefault, windowMax } from './frames.ts';
 import { HeaderReader, type Headers } from './header_reader.ts';
@@ -226,13 +227,15 @@ export class Connection {
   }
 
   /** A frame whose payload comes. For DATA: whose it is; undefined: nobody's. */
-  #begin({ type, stream: id, length }: FrameHead): Stream | undefined {
-    if (!this.#blocks.allows(type, id)) this.#broken(errorCode.PROTOCOL_ERROR);
-    if (type !== frameType.DATA) return undefined;
-    if (id === 0 || id > this.#lastStream) {
-      this.#broken(errorCode.PROTOCOL_ERROR);
+  #begin(head: FrameHead): Stream | undefined {
+    const { type, stream: id, length } = head;
+    const isKnown = type === frameType.HEADERS || id <= this.#lastStream;
+    const code = this.#blocks.allows(type, id) ? faultOf(head, isKnown) : errorCode.PROTOCOL_ERROR;
+    if (code !== undefined) {
+      this.#broken(code);
       return undefined;
     }
+    if (type !== frameType.DATA) return undefined;
     // The connection's window is for all streams: those that wait have their own.
     this.#window -= length;
     if (this.#window < 0) {
@@ -261,34 +264,28 @@ export class Connection {
     if (!this.#resets.bear(this.heardMs)) this.#broken(errorCode.ENHANCE_YOUR_CALM);
   }
 
-  /** A whole frame other than DATA. */
+  /** A whole frame other than DATA, with a head that is right. */
   #payload(head: FrameHead, payload: Buffer): void {
-    const { type, flags, stream: id } = head;
-    switch (type) {
+    switch (head.type) {
       case frameType.HEADERS:
         return this.#block(this.#blocks.begin(head, payload));
       case frameType.CONTINUATION:
         return this.#block(this.#blocks.continue(head, payload));
       case frameType.RST_STREAM:
-        return this.#reset(id, payload);
+        return this.#reset(head.stream);
       case frameType.SETTINGS:
-        return this.#settings(flags, id, payload);
+        return this.#settings(head.flags, payload);
       case frameType.PING:
-        return this.#ping(flags, id, payload);
+        return this.#ping(head.flags, payload);
       case frameType.GOAWAY:
-        if (id !== 0 || payload.length < 8) return this.#broken(errorCode.PROTOCOL_ERROR);
         // It opens no more streams; those that are open go on.
         return this.leave();
       case frameType.WINDOW_UPDATE:
-        return this.#windowUpdate(id, payload);
-      case frameType.PRIORITY:
-        if (id === 0) this.#broken(errorCode.PROTOCOL_ERROR);
-        else if (payload.length !== 5) this.#broken(errorCode.FRAME_SIZE_ERROR);
-        return;
+        return this.#windowUpdate(head.stream, payload.readUInt32BE(0) & 0x7fffffff);
       case frameType.PUSH_PROMISE:
         return this.#broken(errorCode.PROTOCOL_ERROR);
       default:
-        // Extensions that we do not know.
+        // Priorities, and extensions that we do not know.
         return;
     }
   }
@@ -336,9 +333,7 @@ export class Connection {
     else this.#endRemote(stream);
   }
 
-  #reset(id: number, payload: Buffer): void {
-    if (payload.length !== 4) return this.#broken(errorCode.FRAME_SIZE_ERROR);
-    if (id === 0 || id > this.#lastStream) return this.#broken(errorCode.PROTOCOL_ERROR);
+  #reset(id: number): void {
     const stream = this.streams.get(id);
     if (stream === undefined) return;
     // After our answer it is a peer's way to say that it has nothing more.
@@ -347,13 +342,8 @@ export class Connection {
     if (!isAnswered) this.#charge();
   }
 
-  #settings(flags: number, id: number, payload: Buffer): void {
-    if (id !== 0) return this.#broken(errorCode.PROTOCOL_ERROR);
-    const isAck = (flags & flag.ACK) !== 0;
-    if (payload.length % 6 !== 0 || (isAck && payload.length > 0)) {
-      return this.#broken(errorCode.FRAME_SIZE_ERROR);
-    }
-    if (isAck) return this.#agree();
+  #settings(flags: number, payload: Buffer): void {
+    if (flags & flag.ACK) return this.#agree();
     const { problem, more } = this.windows.set(payload);
     if (problem !== undefined) return this.#broken(problem);
     if (this.windows.hasSmallTable) this.out.shrinkTable();
@@ -368,22 +358,14 @@ export class Connection {
     }
   }
 
-  #ping(flags: number, id: number, payload: Buffer): void {
-    if (id !== 0) return this.#broken(errorCode.PROTOCOL_ERROR);
-    if (payload.length !== 8) return this.#broken(errorCode.FRAME_SIZE_ERROR);
-    if (flags & flag.ACK) {
-      const answered = this.#pinged;
-      this.#pinged = undefined;
-      answered?.();
-      return;
-    }
-    this.out.ping(flag.ACK, payload);
+  #ping(flags: number, payload: Buffer): void {
+    if ((flags & flag.ACK) === 0) return this.out.ping(flag.ACK, payload);
+    const answered = this.#pinged;
+    this.#pinged = undefined;
+    answered?.();
   }
 
-  #windowUpdate(id: number, payload: Buffer): void {
-    if (payload.length !== 4) return this.#broken(errorCode.FRAME_SIZE_ERROR);
-    if (id > this.#lastStream) return this.#broken(errorCode.PROTOCOL_ERROR);
-    const bytes = payload.readUInt32BE(0) & 0x7fffffff;
+  #windowUpdate(id: number, bytes: number): void {
     if (id === 0) {
       if (!this.windows.open(bytes)) this.#broken(errorCode.FLOW_CONTROL_ERROR);
       return;
