@@ -93,12 +93,21 @@ class Call implements AnswerReader {
     this.#bytes = length;
   }
 
+  isSuccess(): boolean {
+    return Number(this.#ended?.['grpc-status']) === 0;
+  }
+
   closed(end: StreamEnd): void {
     this.#settle(this.#outcome(end));
   }
 
+  /** The headers that have the status. */
+  get #ended(): Headers | undefined {
+    return this.#trailers?.['grpc-status'] === undefined ? this.#headers : this.#trailers;
+  }
+
   #outcome(end: StreamEnd): GrpcOutcome {
-    const ended = this.#trailers?.['grpc-status'] === undefined ? this.#headers : this.#trailers;
+    const ended = this.#ended;
     if (ended?.['grpc-status'] === undefined) return this.#broken(end);
     const code = Number(ended['grpc-status']);
     if (code !== 0) {

@@ -255,6 +255,7 @@ test('http2_client takes no more calls when it has no more numbers for streams',
     const reader = {
       headers: () => undefined,
       data: () => undefined,
+      isSuccess: () => true,
       closed: ({ kind }: StreamEnd) => ends.push(kind),
     };
     connection.request({ block, body: message(20_000) }, reader);

@@ -1,10 +1,6 @@
 // The HTTP/2 client of ours before servers that break its rules, or that are odd within them.
 
-import { once } from 'node:events';
-import { mkdtempSync } from 'node:fs';
 import type { Socket } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import type { Address } from '../../src/wire/address.ts';
 import { GrpcClient } from '../../src/wire/grpc_client.ts';
@@ -41,16 +37,6 @@ async function peer(meet: (socket: Socket, index: number) => void): Promise<Grpc
   return client({ kind: 'tcp', host: '127.0.0.1', port: await listening(server) });
 }
 
-/** Over a socket whose buffers are small, whatever the machine. */
-async function tightPeer(meet: (socket: Socket, index: number) => void): Promise<GrpcClient> {
-  const { server, close } = rawServer(meet);
-  open.push(close);
-  const path = join(mkdtempSync(join(tmpdir(), 'http2-')), 's');
-  server.listen(path);
-  await once(server, 'listening');
-  return client({ kind: 'unix', path });
-}
-
 function client(address: Address): GrpcClient {
   const made = new GrpcClient({
     address,
@@ -69,7 +55,6 @@ const message = (bytes: number): Buffer => Buffer.alloc(grpcPrefixBytes + bytes,
 const pause = (ms: number): Promise<void> => new Promise((done) => setTimeout(done, ms));
 const windowUpdate = (stream: number, bytes: number): Buffer =>
   frame(frameType.windowUpdate, { stream, payload: uint32(bytes) });
-const wide = Buffer.concat([settingsFrame([[4, 2 ** 31 - 1]]), windowUpdate(0, 2 ** 30)]);
 
 /** Answers each call once it has come whole, with what `answer` has for the nth one. */
 function answering(socket: Socket, answer: (call: number, stream: number) => Buffer): void {
@@ -293,106 +278,4 @@ test('http2_client makes the calls again that came after the last one that its p
   expect(outcomes.map(({ code }) => code)).toEqual([0, 0, 0, 0, 0]);
   expect(calls).toEqual([3, 4]);
   await eventually(() => isClosed);
-});
-
-/** Greets, opens all windows, stops to read when a call has begun, and says this. */
-function deaf(said: Buffer): {
-  meet: (socket: Socket) => void;
-  hear: () => void;
-  bytes: () => number;
-} {
-  let bytes = 0;
-  let hears: Socket | undefined;
-  const meet = (socket: Socket): void => {
-    socket.write(wide);
-    socket.on('data', (chunk: Buffer) => {
-      bytes += chunk.length;
-      if (hears !== undefined || bytes < 1000) return;
-      hears = socket;
-      socket.pause();
-      socket.write(said);
-    });
-  };
-  return { meet, hear: () => hears?.resume(), bytes: () => bytes };
-}
-
-test('http2_client reports a success only once nobody looks at the request any more', async () => {
-  const { meet, hear, bytes } = deaf(success(1));
-  const one = await tightPeer(meet);
-  let isSettled = false;
-  const call = one.call('/a/b', message(3_000_000)).finally(() => {
-    isSettled = true;
-  });
-  await pause(100);
-  expect(isSettled).toBe(false);
-  hear();
-  expect((await call).code).toBe(0);
-  await eventually(() => bytes() > 3_000_000);
-});
-
-test('http2_client: a success before the whole request is none, and an abort waits for nobody', async () => {
-  const early = await tightPeer(deaf(success(1)).meet);
-  expect(await early.call('/a/b', message(30_000_000))).toMatchObject({
-    code: 13,
-    details: 'the peer answered before it had the whole request',
-  });
-  const never = await tightPeer(deaf(Buffer.alloc(0)).meet);
-  expect((await never.call('/a/b', message(3_000_000), AbortSignal.timeout(50))).code).toBe(1);
-});
-
-test('http2_client gives a socket no more than it takes, and goes on when it has taken that', async () => {
-  let bytes = 0;
-  const one = await tightPeer((socket) => {
-    socket.write(wide);
-    readFrames(socket, ({ type, flags, stream, payload }) => {
-      if (type === frameType.data) bytes += payload.length;
-      if (type === frameType.data && flags & endStream) socket.write(success(stream));
-    });
-  });
-  const sizes = [9_000_000, 20_000, 5_000_000, 10];
-  const outcomes = await Promise.all(sizes.map((size) => one.call('/a/b', message(size))));
-  expect(outcomes.map(({ code }) => code)).toEqual([0, 0, 0, 0]);
-  expect(bytes).toBe(14_020_010 + 4 * grpcPrefixBytes);
-});
-
-test('http2_client does not send bytes elsewhere that a socket still has', async () => {
-  const { meet } = deaf(frame(frameType.reset, { stream: 1, payload: uint32(7) }));
-  const one = await tightPeer(meet);
-  // A second attempt would get no answer.
-  const outcome = await one.call('/a/b', message(3_000_000), AbortSignal.timeout(3000));
-  expect(outcome).toMatchObject({ code: 14, details: 'the peer takes no more calls' });
-});
-
-test('http2_client answers no further than its peer reads', async () => {
-  const pings = many(1000, frame(frameType.ping, { payload: Buffer.alloc(8) }));
-  const written: number[] = [];
-  let socketOfPeer: Socket | undefined;
-  const one = await tightPeer((socket) => {
-    socketOfPeer = socket;
-    socket.write(settingsFrame([]));
-    socket.pause();
-    const flood = (): void => {
-      if (written.length < 2000 && socket.write(pings, () => written.push(1))) setImmediate(flood);
-    };
-    socket.on('drain', flood);
-    flood();
-  });
-  const call = one.call('/a/b', message(1));
-  let before = -1;
-  while (before !== written.length) {
-    before = written.length;
-    await pause(150);
-  }
-  // 17 KB each: the buffers of both directions, and what the client bears.
-  expect(written.length).toBeLessThan(100);
-  let pongs = 0;
-  const socket = socketOfPeer as Socket;
-  socket.removeAllListeners('drain');
-  readFrames(socket, ({ type, flags, stream }) => {
-    if (type === frameType.ping) pongs++;
-    if (type === frameType.data && flags & endStream) socket.write(success(stream));
-  });
-  socket.resume();
-  expect((await call).code).toBe(0);
-  await eventually(() => pongs === written.length * 1000);
 });

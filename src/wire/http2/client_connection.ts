@@ -144,11 +144,11 @@ export class ClientConnection {
   #stopCalls(): void {
     const waiting = this.#turns.takeWaiting();
     this.retire();
-    for (const stream of waiting) stream.close({ kind: 'untouched' });
+    for (const stream of waiting) stream.refuse();
   }
 
   #endIfIdle(): void {
-    if (this.#isLeaving && this.isIdle) this.destroy('closed');
+    if (this.#isLeaving && this.#turns.isOver) this.destroy('closed');
   }
 
   #gone(why: string): void {
@@ -156,11 +156,10 @@ export class ClientConnection {
     this.#isDead = true;
     this.#isLeaving = true;
     this.#frames.stop();
-    const waiting = this.#turns.takeWaiting();
-    const open = this.#turns.takeAbove(0);
+    const streams = [...this.#turns.above(0), ...this.#turns.takeWaiting()];
+    this.#turns.open.clear();
     this.windows.waiting.clear();
-    for (const stream of open) stream.close({ kind: 'lost', why });
-    for (const stream of waiting) stream.close({ kind: 'untouched' });
+    for (const stream of streams) stream.lose(why);
     this.#options.closed(why);
   }
 
@@ -273,12 +272,11 @@ export class ClientConnection {
     if (code !== errorCode.NO_ERROR) {
       this.#reason = `the peer closed the connection: ${errorName(code)} ${text}`.trim();
     }
-    const late = this.#turns.takeAbove(last);
+    const late = this.#turns.above(last);
     this.#stopCalls();
-    for (const stream of late) {
-      this.windows.waiting.delete(stream);
-      stream.refuse();
-    }
+    for (const stream of late) stream.refuse();
+    // One that has said so may not read on, and then those that were refused would never leave the socket.
+    this.#endIfIdle();
   }
 
   #windowUpdate(id: number, bytes: number): void {

@@ -25,6 +25,8 @@ export type AnswerReader = {
   headers(headers: Headers, areTrailers: boolean): void;
   /** Bytes that came in. They stay valid during the call only. */
   data(bytes: Buffer, start: number, end: number): void;
+  /** Whether what came says that the peer has taken the request. Only then the kernel has to have all of it. */
+  isSuccess(): boolean;
   /** Nothing comes any more. Called once, unless `cancel` came first. */
   closed(end: StreamEnd): void;
 };
@@ -49,6 +51,8 @@ export class ClientStream {
   #sent = 0;
   /** Pieces that the kernel has not taken. */
   #lent = 0;
+  /** The peer has not looked at it, and will not. */
+  isRefused = false;
 
   constructor(connection: ClientConnection, request: Request, reader: AnswerReader) {
     this.#connection = connection;
@@ -76,6 +80,7 @@ export class ClientStream {
   flush(): void {
     const { windows, out } = this.#connection;
     const { body } = this.#request;
+    if (this.isRefused) return;
     const room = Math.min(this.sendWindow, windows.room, out.room);
     if (!this.#isSent && room > 0) this.#send(Math.min(body.length, this.#sent + room));
     const waits = !this.#isSent && this.sendWindow > 0;
@@ -101,7 +106,7 @@ export class ClientStream {
     this.#lent++;
     const taken = (): void => {
       this.#lent--;
-      this.#endIfDone();
+      if (this.#lent === 0) this.#endIfDone();
     };
     out.lend(this.id, piece, { end: this.#isSent, frameBytes: windows.frameBytes, taken });
   }
@@ -152,34 +157,39 @@ export class ClientStream {
     this.#endIfDone();
   }
 
-  /** An answer counts once the kernel has taken the whole request: its bytes may be used anew then. */
+  /**
+   * The bytes may be used anew after a success, and may be sent elsewhere after a refusal: the kernel has to have those
+   * that the socket was given.
+   */
   #endIfDone(): void {
     if (!this.remoteEnded || this.closed) return;
-    if (!this.#isSent) {
-      this.#connection.leave(this, errorCode.CANCEL);
-      this.close({ kind: 'early' });
-    } else if (this.#lent === 0) {
-      this.#connection.leave(this);
-      this.close({ kind: 'answered' });
-    }
+    const isKept = this.isRefused || (this.#isSent && this.#reader.isSuccess());
+    if (isKept && this.#lent > 0) return;
+    const isWhole = this.isRefused || this.#isSent;
+    this.#connection.leave(this, isWhole ? undefined : errorCode.CANCEL);
+    if (this.isRefused) this.close({ kind: 'untouched' });
+    else this.close({ kind: this.#isSent ? 'answered' : 'early' });
   }
 
   /** @internal The peer has reset it. */
   resetRemote(code: number): void {
     // What it has said before may be a whole answer, and only the kernel is waited for.
     if (this.remoteEnded && this.#isSent) return;
+    if (code === errorCode.REFUSED_STREAM) return this.refuse();
     this.#connection.leave(this);
-    if (code === errorCode.REFUSED_STREAM) this.refuse();
-    else this.close({ kind: 'reset', code });
+    this.close({ kind: 'reset', code });
   }
 
   /** @internal The peer has not looked at it, and will not. */
   refuse(): void {
-    // Its bytes cannot be sent elsewhere, and be used anew after that, while the socket has them.
-    const isFree = this.#lent === 0;
-    this.close(
-      isFree ? { kind: 'untouched' } : { kind: 'lost', why: 'the peer takes no more calls' },
-    );
+    this.isRefused = true;
+    this.#connection.windows.waiting.delete(this);
+    this.endRemote();
+  }
+
+  /** @internal The connection is gone, and its socket with what it was given. */
+  lose(why: string): void {
+    this.close(this.isRefused || this.id === 0 ? { kind: 'untouched' } : { kind: 'lost', why });
   }
 
   /** @internal */

@@ -18,6 +18,13 @@ export class ClientTurns {
     return this.open.size === 0 && this.#waiting.size === 0;
   }
 
+  /** Whether nobody waits for an answer. */
+  get isOver(): boolean {
+    if (this.#waiting.size > 0) return false;
+    for (const stream of this.open.values()) if (!stream.isRefused) return false;
+    return true;
+  }
+
   /** Whether no further stream can have a number. */
   get isUsedUp(): boolean {
     return this.#nextId > lastId;
@@ -58,10 +65,8 @@ export class ClientTurns {
     return waiting;
   }
 
-  /** Takes those out that are open and have a number above this one. */
-  takeAbove(id: number): ClientStream[] {
-    const taken = [...this.open.values()].filter((stream) => stream.id > id);
-    for (const stream of taken) this.open.delete(stream.id);
-    return taken;
+  /** Those that are open and have a number above this one. */
+  above(id: number): ClientStream[] {
+    return [...this.open.values()].filter((stream) => stream.id > id);
   }
 }

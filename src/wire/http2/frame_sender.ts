@@ -194,6 +194,8 @@ export class FrameSender {
 
   /** Says nothing more. The peer gets time to read the last words, and to close the connection itself. */
   end(): void {
+    // What was lent has to be free now, and the last words would have to wait behind it.
+    if (this.#lentBytes > 0) return this.destroy();
     this.flush();
     this.#socket?.end();
     this.#closeLater(1);
