@@ -8,8 +8,8 @@ const backlogBytesMax = 256 * 1024;
 /** A connection that has ended is closed by the peer in this time, or by us; while there is something to read, later. */
 const closeMs = 1000;
 const closeRoundsMax = 5;
-/** What a socket is given at once of messages that are not copied. */
-const lentBytesMax = 4 * 1024 * 1024;
+/** What a socket is given at once of a message that is not copied. Other frames have to wait behind it. */
+const lentBytesMax = 1024 * 1024;
 /** In front of headers: the table has no room from now on. */
 const noTable = Buffer.from([0x20]);
 
@@ -109,9 +109,12 @@ export class FrameSender {
     socket.uncork();
   }
 
-  /** How much may be lent now. If it is nothing, `goOn` is called when the socket has room again. */
+  /**
+   * How much may be lent now: nothing until the kernel has what the socket was given, and then `goOn` is called. A socket
+   * writes all that waits in one go, and says so at the end only: what is taken is heard of one by one.
+   */
   get room(): number {
-    return lentBytesMax - (this.#socket?.writableLength ?? 0);
+    return this.#socket?.writableNeedDrain === false ? lentBytesMax : 0;
   }
 
   /** What a client says first. */
