@@ -155,7 +155,6 @@ class Call implements AnswerReader {
 }
 
 function ofReset(code: number): GrpcOutcome {
-  if (code === errorCode.NO_ERROR) return failed(UNKNOWN, 'an answer without a status');
   if (code === errorCode.ENHANCE_YOUR_CALM) return failed(UNAVAILABLE, 'the peer is overloaded');
   return failed(UNAVAILABLE, `the peer reset the stream: ${errorName(code)}`);
 }

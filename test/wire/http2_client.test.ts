@@ -169,7 +169,7 @@ test('http2_client has no more streams open than its peer allows, and those that
 });
 
 for (const [code, wanted, details] of [
-  [0, 2, 'an answer without a status'],
+  [0, 14, 'the peer reset the stream: NO_ERROR'],
   [1, 14, 'the peer reset the stream: PROTOCOL_ERROR'],
   [2, 14, 'the peer reset the stream: INTERNAL_ERROR'],
   [7, 14, 'the peer takes no more calls'],
