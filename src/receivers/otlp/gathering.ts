@@ -12,6 +12,8 @@ export class Gathering<T> {
   readonly #deliver: (requests: readonly T[]) => Promise<void>;
   readonly #bytesMax: number;
   #requests: T[] = [];
+  /** When the first of them came. */
+  #sinceMs = 0;
   #bytes = 0;
   #looking: NodeJS.Immediate | undefined;
   #waiting: NodeJS.Timeout | undefined;
@@ -28,6 +30,7 @@ export class Gathering<T> {
 
   add(request: T, bytes: number): void {
     if (this.#bytes > 0 && this.#bytes + bytes > this.#bytesMax) void this.#flush();
+    if (this.#requests.length === 0) this.#sinceMs = performance.now();
     this.#requests.push(request);
     this.#bytes += bytes;
     this.#lookSoon();
@@ -49,9 +52,10 @@ export class Gathering<T> {
 
   #waitMs(): number {
     if (this.#bytes >= this.#bytesMax / 2) return 0;
-    if (this.#underWay > 0) return companyMs;
+    const nowMs = performance.now();
+    if (this.#underWay > 0) return Math.ceil(this.#sinceMs + companyMs - nowMs);
     if (this.#bytes >= this.#expectedBytes * returningShare) return 0;
-    return Math.ceil(this.#endedMs + returnMs - performance.now());
+    return Math.ceil(this.#endedMs + returnMs - nowMs);
   }
 
   async #flush(): Promise<void> {
