@@ -81,6 +81,32 @@ test('http2 takes little on streams that nobody reads, and what was sent before 
   }
 });
 
+test('http2 does not count against others what streams may not send any more', async () => {
+  const reads = { ...waits, admit: () => undefined };
+  const { server, port } = await grpcServing({
+    methods: new Map([['/reads', reads]]),
+    maxConcurrentStreams: 1000,
+  });
+  const early = await connected(port);
+  try {
+    // Streams that were opened before their peer had heard of our settings, each with a message, and are idle now.
+    const message = framed(Buffer.alloc(10));
+    const opened = Array.from({ length: 500 }, (_, i) =>
+      Buffer.concat([headersFrame(2 * i + 1, '/reads'), dataFrame(2 * i + 1, message)]),
+    );
+    const chunks: Buffer[] = [];
+    early.on('data', (chunk: Buffer) => chunks.push(chunk));
+    early.write(Buffer.concat([greeting, ...opened, ack, ping]));
+    const pong = frame(frameType.ping, { flags: 1, payload: Buffer.alloc(8) });
+    await eventually(() => Buffer.concat(chunks).includes(pong));
+    const heard = await answer(port, ack, headersFrame(1, '/reads'), dataFrame(1, message));
+    expect(heard).toContain(`windowUpdate 1 ${256 * 1024 - 1024 + message.length}`);
+  } finally {
+    early.destroy();
+    await server.stop(0);
+  }
+});
+
 test('http2 ends with a peer that does not say that it has heard the settings', async () => {
   const { server, port, refused } = await grpcServing({
     methods: new Map([['/waits', waits]]),

@@ -121,6 +121,7 @@ export class Stream {
    */
   shrink(bytes: number, least: number): void {
     this.receiveWindow -= bytes;
+    this.#goAhead(Math.max(0, this.#ahead - bytes));
     if (this.receiveWindow < least && !this.remoteEnded) this.#open(least);
   }
 
