@@ -94,7 +94,7 @@ class Call implements AnswerReader {
   }
 
   isSuccess(): boolean {
-    return Number(this.#ended?.['grpc-status']) === 0;
+    return statusOf(this.#ended?.['grpc-status']) === 0;
   }
 
   closed(end: StreamEnd): void {
@@ -109,11 +109,11 @@ class Call implements AnswerReader {
   #outcome(end: StreamEnd): GrpcOutcome {
     const ended = this.#ended;
     if (ended?.['grpc-status'] === undefined) return this.#broken(end);
-    const code = Number(ended['grpc-status']);
+    const code = statusOf(ended['grpc-status']);
     if (code !== 0) {
       const text = ended['grpc-status-details-bin'];
       return {
-        code: Number.isInteger(code) && code > 0 ? code : UNKNOWN,
+        code,
         details: percentDecoded(ended['grpc-message'] ?? ''),
         status: text === undefined ? undefined : Buffer.from(text, 'base64'),
         message: nothing,
@@ -152,6 +152,11 @@ class Call implements AnswerReader {
         return failed(UNKNOWN, 'an answer without a status');
     }
   }
+}
+
+/** Of `grpc-status`: what is no number is no success either. */
+function statusOf(text: string | undefined): number {
+  return text !== undefined && /^\d{1,9}$/.test(text) ? Number(text) : UNKNOWN;
 }
 
 function ofReset(code: number): GrpcOutcome {

@@ -139,6 +139,8 @@ describe('grpc_client names what is no gRPC answer', () => {
     ],
     ['another path', (s) => s.respond({ ':status': 404 }, { endStream: true }), 12, /404/],
     ['no status', (s) => s.respond(ok, { endStream: true }), 2, /without a status/],
+    ['a status of no text', (s) => trailers(s, ok, Buffer.alloc(5), ''), 2, /^$/],
+    ['a status that is no number', (s) => trailers(s, ok, Buffer.alloc(5), '0x0'), 2, /^$/],
     ['a reset', (s) => s.close(2), 14, /./],
     ['a refusal', (s) => s.close(7), 14, /takes no more calls/],
     ['a request for calm', (s) => s.close(11), 14, /./],
@@ -162,9 +164,9 @@ describe('grpc_client names what is no gRPC answer', () => {
   }
 });
 
-function trailers(stream: ServerHttp2Stream, headers: object, body: Buffer): void {
+function trailers(stream: ServerHttp2Stream, headers: object, body: Buffer, status = '0'): void {
   stream.respond(headers as Record<string, string>, { waitForTrailers: true });
-  stream.on('wantTrailers', () => stream.sendTrailers({ 'grpc-status': '0' }));
+  stream.on('wantTrailers', () => stream.sendTrailers({ 'grpc-status': status }));
   stream.end(body);
 }
 
