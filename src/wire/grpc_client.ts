@@ -147,9 +147,9 @@ export class GrpcClient {
     }
     const { port } = address;
     const found = await lookup(address.host, { all: true });
-    return found
-      .slice(0, connectionsMax)
-      .map(({ address: host }) => ({ kind: 'tcp', host, port }) as const);
+    // A file of hosts may name one twice.
+    const hosts = [...new Set(found.map(({ address: host }) => host))].slice(0, connectionsMax);
+    return hosts.map((host) => ({ kind: 'tcp', host, port }) as const);
   }
 
   #connectTo(addresses: readonly Address[]): void {

@@ -25,6 +25,8 @@ export type GrpcKeepalive = {
 const firstPauseMs = 100;
 const longestPauseMs = 1000;
 const connectMsMax = 10_000;
+/** A peer that went away without a word is left after so many calls in a row that nobody waited for any more. */
+const givenUpMax = 2;
 /** TCP's own probes find a peer that is gone while nothing is sent. */
 const tcpProbeMs = 60_000;
 /** What all connections read with: answers are short. */
@@ -37,6 +39,7 @@ export class GrpcConnection {
   #connection: ClientConnection | undefined;
   readonly #open = new Set<ClientConnection>();
   #connecting: Promise<void> | undefined;
+  #givenUp = 0;
   #failures = 0;
   #failure = new Error('not connected');
   #retryAtMs = 0;
@@ -54,10 +57,17 @@ export class GrpcConnection {
   }
 
   /** A call on a connection that is ready. */
-  call(request: Request, signal: AbortSignal | undefined): Promise<GrpcOutcome> {
+  async call(request: Request, signal: AbortSignal | undefined): Promise<GrpcOutcome> {
     const connection = this.#connection;
-    if (!connection?.takesCalls) return Promise.resolve(untouched);
-    return unary(connection, request, signal);
+    if (!connection?.takesCalls) return untouched;
+    const outcome = await unary(connection, request, signal);
+    if (connection !== this.#connection) return outcome;
+    this.#givenUp = outcome.code !== 0 && signal?.aborted ? this.#givenUp + 1 : 0;
+    if (this.#givenUp >= givenUpMax) {
+      this.#givenUp = 0;
+      connection.retire();
+    }
+    return outcome;
   }
 
   /**
