@@ -213,6 +213,22 @@ test('grpc_client finds a silent peer by its pings', async () => {
   expect(server.requests.map(String)).toContain('z');
 });
 
+test('grpc_client waits for its pings as long as it is told, be it for ever', async () => {
+  const { server, proxy } = await proxied();
+  proxy.faults.delayMs = 20;
+  for (const keepalive of [
+    { time: 1e11, timeout: 10, permit_without_stream: true },
+    { time: 10, timeout: 1e11, permit_without_stream: true },
+  ]) {
+    const one = client(proxy.port, { keepalive });
+    server.answers = [];
+    expect((await one.call(exportPath, framed('x'))).code).toBe(0);
+    await new Promise((done) => setTimeout(done, 60));
+    expect((await one.call(exportPath, framed('y'))).code).toBe(0);
+  }
+  expect(proxy.accepted).toBe(2);
+});
+
 test('grpc_client ends a call on its signal, before and after the connection is there', async () => {
   const sockets: Socket[] = [];
   const silent = createTcpServer((socket) => {
