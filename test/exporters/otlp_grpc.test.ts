@@ -170,6 +170,17 @@ test('otlp passes on a warning that comes with a success', async () => {
   expect(context.logged).toEqual([`warn: 127.0.0.1:${server.port} warns: deprecated`]);
 });
 
+test('otlp puts what a peer says on one line that is not long', async () => {
+  const server = await sink();
+  const { send, context } = await started({ endpoint: `127.0.0.1:${server.port}` });
+  const said = `no\n10:04:02 ERROR all is lost\u001b[2J${'!'.repeat(5000)}`;
+  const line = /^(UNAVAILABLE: )?no 10:04:02 ERROR all is lost \[2J!{200,300}$/;
+  server.answers = [{ code: 14, details: said }, oracleResponse(0, said)];
+  expect(((await failure(send('a'))).cause as Error).message).toMatch(line);
+  await send('a');
+  expect(context.logged[0]?.replace(/^.* warns: /, '')).toMatch(line);
+});
+
 test('otlp reports a refused connection, and recovers within about a second of a restart', async () => {
   const first = await grpcSink();
   const { send } = await started({ endpoint: `127.0.0.1:${first.port}` });

@@ -6,6 +6,7 @@ import { aborted, grpcFailure } from '../../encoding/otlp/failure.ts';
 import { GrpcClient } from '../../wire/grpc_client.ts';
 import { grpcPrefixBytes } from '../../wire/grpc_unary.ts';
 import type { Transport, TransportOptions } from './delivery.ts';
+import { peerText } from './peer_text.ts';
 import { TlsFiles } from './tls_files.ts';
 
 const path = '/opentelemetry.proto.collector.logs.v1.LogsService/Export';
@@ -40,7 +41,11 @@ export class GrpcTransport implements Transport {
     if (ended || outcome.code === DEADLINE_EXCEEDED) this.#timedOut(client);
     else this.#timeouts = 0;
     if (outcome.code === 0) return { status: 'success', data: outcome.message };
-    return { status: 'failure', error: ended ? aborted(signal) : grpcFailure(outcome) };
+    if (ended) return { status: 'failure', error: aborted(signal) };
+    return {
+      status: 'failure',
+      error: grpcFailure({ ...outcome, details: peerText(outcome.details) }),
+    };
   }
 
   shutdown(): void {

@@ -10,6 +10,7 @@ import { putPartialSuccess, readStatus } from '../../encoding/otlp/response.ts';
 import { ExportError, errorChain } from '../../pipeline/errors.ts';
 import { addressText } from '../../wire/address.ts';
 import type { Transport, TransportOptions } from './delivery.ts';
+import { peerText } from './peer_text.ts';
 import { TlsFiles } from './tls_files.ts';
 
 /** An answer is a few words; whatever else comes is not read. */
@@ -153,5 +154,5 @@ function messageOf(bytes: Buffer, contentType: string): string {
       // Not JSON after all: the text says what it says.
     }
   }
-  return text.trim().replace(/\s+/g, ' ').slice(0, 300);
+  return peerText(text);
 }

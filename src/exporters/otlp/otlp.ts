@@ -7,6 +7,7 @@ import type { Batch } from '../../pipeline/batch.ts';
 import { type Context, type Exporter, exporter } from '../../pipeline/component.ts';
 import { version } from '../../telemetry/version.ts';
 import type { Delivery, TransportClass } from './delivery.ts';
+import { peerText } from './peer_text.ts';
 import { type OtlpSettings, otlpConfig } from './settings.ts';
 import { type Protocol, resolveTarget, type Target } from './target.ts';
 
@@ -127,16 +128,17 @@ class Rejections {
       return;
     }
     const rejected = Math.min(partial.rejected, records);
+    const message = peerText(partial.message);
     if (rejected > 0) {
       if (this.#sinceMs === undefined) {
-        log.error(`${this.#target} rejects ${rejected} of ${records} records: ${partial.message}`);
+        log.error(`${this.#target} rejects ${rejected} of ${records} records: ${message}`);
       }
       this.#sinceMs = now();
       this.#rejected += rejected;
       this.#context.drop('rejected_by_peer', rejected);
-    } else if (partial.message !== this.#message) {
-      log.warn(`${this.#target} warns: ${partial.message}`);
+    } else if (message !== this.#message) {
+      log.warn(`${this.#target} warns: ${message}`);
     }
-    this.#message = partial.message;
+    this.#message = message;
   }
 }
