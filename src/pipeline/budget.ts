@@ -5,6 +5,8 @@
 export type Waiter = {
   readonly bytes: number;
   readonly share: Share;
+  /** What the share had been given in all when the wait began. */
+  readonly sinceBytes: number;
   /** There is room, and it was taken. */
   readonly taken: () => void;
 };
@@ -48,11 +50,13 @@ export class Budget {
 
   /** @internal */ take(share: Share, bytes: number): void {
     share.usedBytes += bytes;
+    share.givenBytes += bytes;
     this.usedBytes += bytes;
   }
 
   /** @internal */ give(share: Share, bytes: number): void {
     share.usedBytes -= bytes;
+    share.lentBytes = Math.max(0, share.lentBytes - bytes);
     this.usedBytes -= bytes;
     this.#serve();
   }
@@ -60,11 +64,21 @@ export class Budget {
   /** Gives what is free to those that wait. */
   #serve(): void {
     for (const waiter of this.#waiting) {
-      if (!this.fits(waiter.share, waiter.bytes)) continue;
+      if (!this.fits(waiter.share, waiter.bytes) && !this.#lends(waiter)) continue;
       this.#waiting.delete(waiter);
       this.take(waiter.share, waiter.bytes);
       waiter.taken();
     }
+  }
+
+  /**
+   * Who asks for much would wait for as long as others ask for little: once its share has been given a whole budget
+   * meanwhile, it gets what there is not, one at a time until as much was given back.
+   */
+  #lends({ share, bytes, sinceBytes }: Waiter): boolean {
+    if (share.lentBytes > 0 || share.givenBytes - sinceBytes < this.limitBytes) return false;
+    share.lentBytes = bytes;
+    return true;
   }
 
   /** @internal */ wait(waiter: Waiter): void {
@@ -89,11 +103,14 @@ export class Budget {
 /** What one receiver holds of the budget. */
 export class Share {
   usedBytes = 0;
+  /** @internal What it was given in all, and what of that was beyond the limit and is not given back yet. */
+  givenBytes = 0;
+  lentBytes = 0;
   readonly #budget: Budget;
   #closed = false;
   /** What was taken beyond the limit and not given back yet, and who waits to do the same. */
   #debtBytes = 0;
-  readonly #debtors: Waiter[] = [];
+  readonly #debtors: Pick<Waiter, 'bytes' | 'taken'>[] = [];
 
   constructor(budget: Budget) {
     this.#budget = budget;
@@ -129,7 +146,7 @@ export class Share {
 
   /** Waits for room. `taken` is called when there is some, and it was taken. Whoever goes away before says `forget`. */
   wait(bytes: number, taken: () => void): Waiter {
-    const waiter = { bytes, share: this, taken };
+    const waiter = { bytes, share: this, sinceBytes: this.givenBytes, taken };
     this.#budget.wait(waiter);
     return waiter;
   }
@@ -145,7 +162,7 @@ export class Share {
   async overdraw(bytes: number): Promise<void> {
     if (this.tryTake(bytes)) return;
     if (this.#debtBytes === 0) return this.#owe(bytes);
-    await new Promise<void>((taken) => this.#debtors.push({ bytes, share: this, taken }));
+    await new Promise<void>((taken) => this.#debtors.push({ bytes, taken }));
   }
 
   #owe(bytes: number): void {

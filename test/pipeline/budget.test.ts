@@ -22,6 +22,32 @@ test('budget serves those who wait in their order, and not those who are gone', 
   expect(budget.usedBytes).toBe(50);
 });
 
+test('budget lets nobody wait for ever who asks for much while others ask for little', () => {
+  const budget = new Budget(100);
+  const share = budget.share();
+  const served: number[] = [];
+  let mostBytes = 0;
+  for (let i = 0; i < 10; i++) share.tryTake(10);
+  share.wait(50, () => served.push(50));
+  share.wait(40, () => served.push(40));
+  const step = () => {
+    share.give(10);
+    share.tryTake(10);
+    mostBytes = Math.max(mostBytes, budget.usedBytes);
+  };
+  for (let i = 0; i < 9; i++) step();
+  expect(served).toEqual([]);
+  for (let i = 0; i < 2; i++) step();
+  // The next one not before as much was given back.
+  expect(served).toEqual([50]);
+  for (let i = 0; i < 5; i++) step();
+  expect(served).toEqual([50, 40]);
+  expect(mostBytes).toBeLessThanOrEqual(150);
+  share.give(share.usedBytes);
+  expect(budget.usedBytes).toBe(0);
+  expect(share.lentBytes).toBe(0);
+});
+
 test('budget lends to one at a time what there is not, until as much was given back', async () => {
   const budget = new Budget(100);
   const share = budget.share();
