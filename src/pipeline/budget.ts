@@ -5,7 +5,7 @@
 export type Waiter = {
   readonly bytes: number;
   readonly share: Share;
-  /** What the share had been given in all when the wait began. */
+  /** What the share had been given in all when the wait began; infinity: it borrows nothing. */
   readonly sinceBytes: number;
   /** There is room, and it was taken. */
   readonly taken: () => void;
@@ -144,9 +144,13 @@ export class Share {
     await new Promise<void>((taken) => this.wait(bytes, taken));
   }
 
-  /** Waits for room. `taken` is called when there is some, and it was taken. Whoever goes away before says `forget`. */
-  wait(bytes: number, taken: () => void): Waiter {
-    const waiter = { bytes, share: this, sinceBytes: this.givenBytes, taken };
+  /**
+   * Waits for room. `taken` is called when there is some, and it was taken. Whoever goes away before says `forget`.
+   * `borrows`: it waits without an end, and is lent what there is not when others have long been given theirs.
+   */
+  wait(bytes: number, taken: () => void, { borrows = false } = {}): Waiter {
+    const sinceBytes = borrows ? this.givenBytes : Number.POSITIVE_INFINITY;
+    const waiter = { bytes, share: this, sinceBytes, taken };
     this.#budget.wait(waiter);
     return waiter;
   }

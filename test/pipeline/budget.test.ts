@@ -28,8 +28,8 @@ test('budget lets nobody wait for ever who asks for much while others ask for li
   const served: number[] = [];
   let mostBytes = 0;
   for (let i = 0; i < 10; i++) share.tryTake(10);
-  share.wait(50, () => served.push(50));
-  share.wait(40, () => served.push(40));
+  share.wait(30, () => served.push(30));
+  for (const bytes of [50, 40]) share.wait(bytes, () => served.push(bytes), { borrows: true });
   const step = () => {
     share.give(10);
     share.tryTake(10);
@@ -43,7 +43,10 @@ test('budget lets nobody wait for ever who asks for much while others ask for li
   for (let i = 0; i < 5; i++) step();
   expect(served).toEqual([50, 40]);
   expect(mostBytes).toBeLessThanOrEqual(150);
+  // Who does not borrow waits for room.
   share.give(share.usedBytes);
+  expect(served).toEqual([50, 40, 30]);
+  share.give(30);
   expect(budget.usedBytes).toBe(0);
   expect(share.lentBytes).toBe(0);
 });

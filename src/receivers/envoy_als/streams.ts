@@ -91,10 +91,12 @@ export class Streams {
   /** `taken` is called when there is room for so many bytes: it was taken. Until then `forget` ends it. */
   wait(bytes: number, taken: () => void): Waiter {
     this.#heldBack.begin();
-    return this.#context.budget.wait(bytes, () => {
+    const end = (): void => {
       this.#heldBack.end();
       taken();
-    });
+    };
+    // Messages are of very different sizes, and nobody tells a proxy to come back later.
+    return this.#context.budget.wait(bytes, end, { borrows: true });
   }
 
   forget(waiter: Waiter): void {
