@@ -215,6 +215,8 @@ export class GrpcCall implements StreamReader, GrpcCaller {
     this.#prefixRead = 0;
     this.#length = 0;
     this.#compressed = first !== 0;
+    // There is room for one message.
+    if (this.isUnary && this.#messages > 0) return this.fail(notOneMessage);
     if (length > this.#options.messageBytesMax) return this.#tooLarge(length);
     this.#needed = length;
     const refusal = this.#method.admit?.(length, this.#handler);
@@ -248,7 +250,7 @@ export class GrpcCall implements StreamReader, GrpcCaller {
     this.#place = undefined;
     this.#needed = -1;
     this.#placed = 0;
-    if (++this.#messages > 1 && this.isUnary) return this.fail(notOneMessage);
+    this.#messages++;
     if (!this.#compressed) return this.#give(message);
     const encoding = this.headers['grpc-encoding'] ?? 'identity';
     const decompress = decompressors.get(encoding);

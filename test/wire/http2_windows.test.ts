@@ -156,7 +156,11 @@ test('grpc_server leaves an answer that its peer does not let through', async ()
 });
 
 test('grpc_call keeps nothing of a request but what it has asked room for', async () => {
-  const methods = new Map([['/one', { ...waits, streaming: false }]]);
+  const unary = { ...waits, streaming: false };
+  const methods = new Map([
+    ['/one', unary],
+    ['/reads', { ...unary, admit: () => undefined }],
+  ]);
   const { server, port, refused } = await grpcServing({ methods });
   try {
     const message = framed(Buffer.alloc(10));
@@ -166,6 +170,12 @@ test('grpc_call keeps nothing of a request but what it has asked room for', asyn
     const heard = await answer(port, one, dataFrame(1, message), dataFrame(1, Buffer.alloc(1)));
     expect(heard.slice(2)).toEqual(['reset 1 0', 'ping 0 0']);
     expect(refused).toEqual(['cut_short', 'malformed']);
+    // A second message is not waited for.
+    const second = framed(Buffer.alloc(1000)).subarray(0, 5);
+    const reads = headersFrame(1, '/reads');
+    const told = await answer(port, reads, dataFrame(1, Buffer.concat([message, second])));
+    expect(told.slice(2)).toEqual(['reset 1 0', 'ping 0 0']);
+    expect(refused).toEqual(['cut_short', 'malformed', 'malformed']);
   } finally {
     await server.stop(0);
   }
