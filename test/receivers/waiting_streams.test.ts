@@ -107,3 +107,25 @@ test('envoy_als holds few messages that have become longer and wait for room, an
   await eventually(() => on.records() >= answers.length && budget.usedBytes === 0);
   expect(on.refusedRequests('cut_short')).toBeGreaterThan(20);
 });
+
+test('envoy_als holds nobody back once all who waited are gone', async () => {
+  const on = await listening();
+  on.stop();
+  const packed = framed(gzipSync(messageOf('envoy_als', 'x'.repeat(2 * mib))), 1);
+  const leaving = client(on.port);
+  for (let i = 0; i < 6; i++) {
+    void leaving.call(pathOf('envoy_als'), packed, { 'grpc-encoding': 'gzip' });
+  }
+  const { context } = on;
+  const labels = { receiver: context.id };
+  const held = () => context.metrics.read('meshlog_receiver_held_back_seconds_total', labels) ?? 0;
+  await eventually(() => held() > 0.4);
+  leaving.close();
+  await eventually(() => context.metrics.read('meshlog_receiver_streams', labels) === 0);
+  await sleep(100);
+  const before = held();
+  await sleep(700);
+  expect(held()).toBe(before);
+  on.goOn();
+  await eventually(() => context.budget.usedBytes === 0);
+});

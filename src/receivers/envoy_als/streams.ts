@@ -25,7 +25,7 @@ export class Streams {
   readonly #context: Context;
   readonly #open = new Set<Stream>();
   readonly #speakers: Speakers;
-  readonly #heldBack: HeldBack;
+  /** @internal */ readonly heldBack: HeldBack;
   readonly #forget: () => void;
   #sweep: NodeJS.Timeout | undefined;
 
@@ -33,7 +33,7 @@ export class Streams {
     this.#gathering = gathering;
     this.#context = context;
     const labels = { receiver: context.id };
-    this.#heldBack = new HeldBack(context);
+    this.heldBack = new HeldBack(context);
     this.#speakers = new Speakers(context);
     this.#forget = context.metrics.gauge(
       'meshlog_receiver_streams',
@@ -90,9 +90,9 @@ export class Streams {
 
   /** `taken` is called when there is room for so many bytes: it was taken. Until then `forget` ends it. */
   wait(bytes: number, taken: () => void): Waiter {
-    this.#heldBack.begin();
+    this.heldBack.begin();
     const end = (): void => {
-      this.#heldBack.end();
+      this.heldBack.end();
       taken();
     };
     // Messages are of very different sizes, and nobody tells a proxy to come back later.
@@ -101,14 +101,12 @@ export class Streams {
 
   forget(waiter: Waiter): void {
     this.#context.budget.forget(waiter);
-    this.#heldBack.end();
+    this.heldBack.end();
   }
 
   /** Resolves when a message that is longer than it was may take more than there is. */
-  async overdraw(bytes: number): Promise<void> {
-    this.#heldBack.begin();
-    await this.#context.budget.overdraw(bytes);
-    this.#heldBack.end();
+  overdraw(bytes: number): Promise<void> {
+    return this.#context.budget.overdraw(bytes);
   }
 
   give(bytes: number): void {
@@ -154,6 +152,8 @@ class Stream implements GrpcHandler {
   #own: Buffer | undefined;
   /** The next message waits for room. */
   #waiter: Waiter | undefined;
+  /** A message that has become longer waits for more. */
+  #isHeldBack = false;
   #isOver = false;
 
   constructor(stream: Http2Stream, streams: Streams) {
@@ -194,10 +194,18 @@ class Stream implements GrpcHandler {
   }
 
   async #overdraw(message: Buffer, missing: number): Promise<undefined> {
+    this.#isHeldBack = true;
+    this.#streams.heldBack.begin();
     await this.#streams.overdraw(missing);
     if (this.#isOver) return void this.#streams.give(missing);
+    this.#endHeldBack();
     this.#heldBytes += missing;
     this.#pass(message);
+  }
+
+  #endHeldBack(): void {
+    if (this.#isHeldBack) this.#streams.heldBack.end();
+    this.#isHeldBack = false;
   }
 
   #pass(message: Buffer): undefined {
@@ -224,6 +232,7 @@ class Stream implements GrpcHandler {
 
   #leave(): void {
     this.#isOver = true;
+    this.#endHeldBack();
     if (this.#waiter !== undefined) this.#streams.forget(this.#waiter);
     if (this.#own !== undefined) buffers.give(this.#own);
     this.#own = undefined;
