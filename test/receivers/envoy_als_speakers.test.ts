@@ -33,6 +33,7 @@ test('envoy_als keeps no more of what proxies say of themselves than fits, and s
   // Those who are there still find each other.
   expect(speakers.join(facts('0', mib / 4))).toBe(open[0]);
   for (const speaker of [open[0]!, ...open]) speakers.left(speaker);
+  expect(context.logged.length).toBe(2);
   expect(speakers.join(facts('new', mib / 4)).facts).toEqual(facts('new', mib / 4));
   for (let i = 0; i < 200; i++) speakers.left(speakers.join(facts(`other ${i}`, mib / 3)));
   expect(context.logged.slice(1)).toEqual([expect.stringMatching(/^info: no longer degraded/)]);

@@ -51,6 +51,7 @@ export class Speakers {
     if (--speaker.streams > 0 || speaker.bytes === 0) return;
     this.#openBytes -= speaker.bytes;
     this.#idle.add(speaker);
+    if (this.#openBytes < allBytesMax / 2) this.#degraded.end(shortened);
   }
 
   #add(facts: Attributes, key: string): Speaker {
@@ -74,7 +75,6 @@ export class Speakers {
     }
     const hasRoom = this.#bytes + bytes <= allBytesMax;
     if (!hasRoom) this.#degraded.begin(shortened, 'there is no more room for it');
-    else if (this.#openBytes < allBytesMax / 2) this.#degraded.end(shortened);
     return hasRoom;
   }
 }
