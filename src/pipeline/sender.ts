@@ -29,6 +29,8 @@ export type SenderOptions = {
 
 /** A peer's wish to be left alone is heard up to this: what it says may be a mistake. */
 const wishMaxMs = 3_600_000;
+/** A longer time is none for timers: they would run at once. */
+const timerMsMax = 2 ** 31 - 1;
 
 /** Records and bytes that wait, for the line that is logged when the state changes. */
 type Waiting = () => string;
@@ -137,7 +139,7 @@ export class Sender {
     signal.addEventListener('abort', giveUp, { once: true });
     if (signal.aborted) giveUp();
     const expire = (): void => attempt.abort(new Error(`no answer within ${timeoutMs} ms`));
-    const timer = timeoutMs > 0 ? setTimeout(expire, timeoutMs) : undefined;
+    const timer = timeoutMs > 0 ? setTimeout(expire, Math.min(timeoutMs, timerMsMax)) : undefined;
     try {
       faultPoint('before_export');
       await exporter.export(batch, attempt.signal);
@@ -172,7 +174,7 @@ export class Sender {
         this.#wake = this.#wake.filter((wake) => wake !== done);
         resolve();
       };
-      const timer = setTimeout(done, Math.min(Math.max(ms, 1), 2 ** 31 - 1));
+      const timer = setTimeout(done, Math.min(Math.max(ms, 1), timerMsMax));
       signal.addEventListener('abort', done);
       this.#wake.push(done);
     });
