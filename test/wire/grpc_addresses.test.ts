@@ -66,7 +66,7 @@ test('grpc_addresses: a connection that has gone silent is left although the oth
   second.silent = 1;
   const codes: number[] = [];
   for (let i = 0; i < 8; i++) {
-    codes.push((await one.call('/a/b', message(), AbortSignal.timeout(50))).code);
+    codes.push((await one.call('/a/b', message(), AbortSignal.timeout(300))).code);
   }
   expect(codes.filter((code) => code !== 0)).toEqual([1, 1]);
   expect(codes.slice(-4)).toEqual([0, 0, 0, 0]);
