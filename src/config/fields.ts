@@ -55,8 +55,14 @@ export function parseBytes(text: string): number | undefined {
   return match === null || unit === undefined ? undefined : Math.round(Number(match[1]) * unit);
 }
 
-/** A length of time; the value is milliseconds. Written as a Go duration; a bare 0 is allowed. */
-export function duration() {
+/** Node's timers take longer times for no time at all. It is nearly 25 days. */
+const timerMsMax = 2 ** 31 - 1;
+
+/**
+ * A length of time; the value is milliseconds. Written as a Go duration; a bare 0 is allowed. What somebody waits for ends
+ * at what a timer can do, so that 9999h is as good as never. `isAge`: nobody waits for it.
+ */
+export function duration({ isAge = false } = {}) {
   return z
     .union([z.string(), z.number()])
     .transform((value, context) => {
@@ -68,7 +74,7 @@ export function duration() {
         });
         return z.NEVER;
       }
-      return ms;
+      return isAge ? ms : Math.min(ms, timerMsMax);
     })
     .meta({ kind: 'duration' });
 }

@@ -19,7 +19,7 @@ export const exporterSettings = {
         .describe('Upper end of the first wait; the wait itself is random below it (full jitter).'),
       max_interval: duration().prefault('30s').describe('Upper end of any wait.'),
       multiplier: z.number().min(1).default(2).describe('Growth of the upper end per failure.'),
-      max_elapsed_time: duration()
+      max_elapsed_time: duration({ isAge: true })
         .prefault('0')
         .describe('After this long a batch is given up and counted. 0: never, nothing is lost.'),
     })

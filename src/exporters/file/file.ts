@@ -35,7 +35,9 @@ const config = z.strictObject({
   rotation: z
     .strictObject({
       max_size: bytes().prefault('100MiB').describe('A file that would grow beyond is put aside.'),
-      max_age: duration().prefault('0').describe('A file older than this is put aside. 0: never.'),
+      max_age: duration({ isAge: true })
+        .prefault('0')
+        .describe('A file older than this is put aside. 0: never.'),
       max_backups: z.number().int().min(0).default(10).describe('Files kept. 0: all of them.'),
       compression: z
         .enum(['none', 'gzip', 'zstd'])

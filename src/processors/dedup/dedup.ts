@@ -41,7 +41,7 @@ const passing = [
 ];
 
 const config = z.strictObject({
-  window: duration()
+  window: duration({ isAge: true })
     .prefault('10s')
     .describe('How long a record stands for those that are the same.'),
   fields: z

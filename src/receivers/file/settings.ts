@@ -69,7 +69,7 @@ export const config = z
       .describe(
         'How long a file that was renamed or deleted stays open after its last byte was read. A file with unread bytes is never given up.',
       ),
-    ignore_older: duration()
+    ignore_older: duration({ isAge: true })
       .optional()
       .describe('Do not begin with files that were last written longer ago than this.'),
     include_file_name: z.boolean().default(true).describe('Attribute `log.file.name`.'),
