@@ -2,8 +2,9 @@
 
 import type { Socket } from 'node:net';
 import { afterEach, expect, test, vi } from 'vitest';
-import { GrpcClient } from '../../src/wire/grpc_client.ts';
+import type { GrpcClient } from '../../src/wire/grpc_client.ts';
 import { grpcPrefixBytes } from '../../src/wire/grpc_unary.ts';
+import { grpcCalling } from '../support/grpc_calling.ts';
 import { rawServer, readFrames, success } from '../support/raw_grpc_peer.ts';
 import { endStream, frameType, settingsFrame } from '../support/raw_http2.ts';
 import { listening } from '../support/sockets.ts';
@@ -43,15 +44,7 @@ async function peers(): Promise<{ port: number; first: Peer; second: Peer }> {
 }
 
 function client(port: number): GrpcClient {
-  const made = new GrpcClient({
-    address: { kind: 'tcp', host: 'peers.test', port },
-    tls: undefined,
-    keepalive: undefined,
-    headers: {},
-    userAgent: 'test/1',
-    compression: 'none',
-    balancer: 'round_robin',
-  });
+  const made = grpcCalling({ kind: 'tcp', host: 'peers.test', port });
   open.push(() => made.close());
   return made;
 }

@@ -6,9 +6,10 @@ import { join } from 'node:path';
 import * as grpc from '@grpc/grpc-js';
 import fc from 'fast-check';
 import { afterEach, describe, expect, test } from 'vitest';
-import { GrpcClient, type GrpcClientOptions } from '../../src/wire/grpc_client.ts';
+import type { GrpcClient, GrpcClientOptions } from '../../src/wire/grpc_client.ts';
 import { grpcPrefixBytes } from '../../src/wire/grpc_unary.ts';
 import { type FaultProxy, faultProxy } from '../support/fault_proxy.ts';
+import { grpcCalling } from '../support/grpc_calling.ts';
 import { exportPath, type GrpcSink, grpcSink } from '../support/otlp.ts';
 import { authority } from '../support/tls.ts';
 
@@ -24,16 +25,7 @@ async function sink(...args: Parameters<typeof grpcSink>): Promise<GrpcSink> {
 }
 
 function client(port: number, options: Partial<GrpcClientOptions> = {}): GrpcClient {
-  const made = new GrpcClient({
-    address: { kind: 'tcp', host: '127.0.0.1', port },
-    tls: undefined,
-    keepalive: undefined,
-    headers: {},
-    userAgent: 'test/1',
-    compression: 'none',
-    balancer: 'round_robin',
-    ...options,
-  });
+  const made = grpcCalling(port, options);
   open.push(() => made.close());
   return made;
 }

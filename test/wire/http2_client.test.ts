@@ -12,11 +12,12 @@ import { connect } from 'node:net';
 import { createServer as createTlsServer } from 'node:tls';
 import fc from 'fast-check';
 import { afterEach, expect, test } from 'vitest';
-import { GrpcClient, type GrpcClientOptions } from '../../src/wire/grpc_client.ts';
+import type { GrpcClient, GrpcClientOptions } from '../../src/wire/grpc_client.ts';
 import { grpcPrefixBytes } from '../../src/wire/grpc_unary.ts';
 import { ClientConnection } from '../../src/wire/http2/client_connection.ts';
 import type { StreamEnd } from '../../src/wire/http2/client_stream.ts';
 import { secretHeaderBlock } from '../../src/wire/http2/frames.ts';
+import { grpcCalling } from '../support/grpc_calling.ts';
 import { eventually, listening } from '../support/sockets.ts';
 import { authority } from '../support/tls.ts';
 
@@ -50,16 +51,7 @@ async function started(server: Http2Server, answer: Answerer): Promise<number> {
 }
 
 function client(port: number, options: Partial<GrpcClientOptions> = {}): GrpcClient {
-  const made = new GrpcClient({
-    address: { kind: 'tcp', host: '127.0.0.1', port },
-    tls: undefined,
-    keepalive: undefined,
-    headers: {},
-    userAgent: 'test/1',
-    compression: 'none',
-    balancer: 'round_robin',
-    ...options,
-  });
+  const made = grpcCalling(port, options);
   open.push(() => made.close());
   return made;
 }

@@ -3,8 +3,9 @@
 import type { Socket } from 'node:net';
 import { afterEach, describe, expect, test } from 'vitest';
 import type { Address } from '../../src/wire/address.ts';
-import { GrpcClient } from '../../src/wire/grpc_client.ts';
+import type { GrpcClient } from '../../src/wire/grpc_client.ts';
 import { grpcPrefixBytes } from '../../src/wire/grpc_unary.ts';
+import { grpcCalling } from '../support/grpc_calling.ts';
 import {
   answerBegin,
   answerEnd,
@@ -38,15 +39,7 @@ async function peer(meet: (socket: Socket, index: number) => void): Promise<Grpc
 }
 
 function client(address: Address): GrpcClient {
-  const made = new GrpcClient({
-    address,
-    tls: undefined,
-    keepalive: undefined,
-    headers: {},
-    userAgent: 'test/1',
-    compression: 'none',
-    balancer: 'pick_first',
-  });
+  const made = grpcCalling(address, { balancer: 'pick_first' });
   open.push(() => made.close());
   return made;
 }

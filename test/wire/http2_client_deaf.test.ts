@@ -6,11 +6,12 @@ import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, expect, test } from 'vitest';
-import { GrpcClient } from '../../src/wire/grpc_client.ts';
+import type { GrpcClient } from '../../src/wire/grpc_client.ts';
 import { grpcPrefixBytes } from '../../src/wire/grpc_unary.ts';
 import { ClientConnection } from '../../src/wire/http2/client_connection.ts';
 import type { StreamEnd } from '../../src/wire/http2/client_stream.ts';
 import { secretHeaderBlock } from '../../src/wire/http2/frames.ts';
+import { grpcCalling } from '../support/grpc_calling.ts';
 import { answerHeaders, rawServer, readFrames, success } from '../support/raw_grpc_peer.ts';
 import {
   endHeaders,
@@ -39,15 +40,7 @@ async function tightServer(meet: (socket: Socket, index: number) => void): Promi
 
 async function tightPeer(meet: (socket: Socket, index: number) => void): Promise<GrpcClient> {
   const path = await tightServer(meet);
-  const made = new GrpcClient({
-    address: { kind: 'unix', path },
-    tls: undefined,
-    keepalive: undefined,
-    headers: {},
-    userAgent: 'test/1',
-    compression: 'none',
-    balancer: 'pick_first',
-  });
+  const made = grpcCalling({ kind: 'unix', path }, { balancer: 'pick_first' });
   open.push(() => made.close());
   return made;
 }

@@ -3,8 +3,8 @@
 import { getEventListeners } from 'node:events';
 import fc from 'fast-check';
 import { afterEach, expect, test } from 'vitest';
-import { GrpcClient } from '../../src/wire/grpc_client.ts';
 import { grpcPrefixBytes } from '../../src/wire/grpc_unary.ts';
+import { grpcCalling } from '../support/grpc_calling.ts';
 import {
   answerBegin,
   answerEnd,
@@ -65,15 +65,7 @@ test('http2_client ends every call, whatever a server says, and leaves nothing b
   const port = await listening(server);
   await fc.assert(
     fc.asyncProperty(said, fc.constantFrom(1, 20_000, 200_000), async (frames, size) => {
-      const one = new GrpcClient({
-        address: { kind: 'tcp', host: '127.0.0.1', port },
-        tls: undefined,
-        keepalive: undefined,
-        headers: {},
-        userAgent: 'test/1',
-        compression: 'none',
-        balancer: 'pick_first',
-      });
+      const one = grpcCalling(port, { balancer: 'pick_first' });
       answer = Buffer.concat(frames);
       const giveUp = new AbortController();
       const { signal } = giveUp;
