@@ -42,6 +42,6 @@ VOLUME /var/lib/meshlog
 EXPOSE 8888
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=3s --start-period=5s CMD ["node", "-e", "fetch('http://127.0.0.1:8888/readyz').then(r=>process.exit(r.ok?0:1),()=>process.exit(1))"]
-# A small young generation: 40 MiB less memory for the same speed, as measured by npm run bench.
-ENTRYPOINT ["node", "--max-semi-space-size=8", "--heap-growing-percent=60", "dist/main.js"]
+# A small young generation: much less memory for nearly the same speed, as measured by npm run bench.
+ENTRYPOINT ["node", "--max-semi-space-size=4", "--heap-growing-percent=60", "dist/main.js"]
 CMD ["run", "--config", "/etc/meshlog/config.yaml"]

@@ -67,7 +67,7 @@ const said = (child: ChildProcess): Promise<number> =>
 /** CPU microseconds of the server per call, the least of three rounds after a warm-up. */
 async function measure(kind: string): Promise<number> {
   const child = fork(self, [kind], {
-    execArgv: ['--max-semi-space-size=8', '--heap-growing-percent=60'],
+    execArgv: ['--max-semi-space-size=4', '--heap-growing-percent=60'],
   });
   const session = connect(`http://127.0.0.1:${await said(child)}`);
   const message = Buffer.alloc(5 + messageBytes);

@@ -53,7 +53,7 @@ export class DaemonProcess {
     const extra = (process.env['BENCH_NODE_ARGS'] ?? '').split(' ').filter(Boolean);
     // As the image and the command itself.
     const args = [
-      '--max-semi-space-size=8',
+      '--max-semi-space-size=4',
       '--heap-growing-percent=60',
       ...extra,
       program,

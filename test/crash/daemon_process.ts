@@ -35,7 +35,7 @@ export class DaemonProcess {
     const file = join(folder, 'config.yaml');
     writeFileSync(file, config);
     // As the image and the command itself run it.
-    const heap = ['--max-semi-space-size=8', '--heap-growing-percent=60'];
+    const heap = ['--max-semi-space-size=4', '--heap-growing-percent=60'];
     const command = [process.execPath, ...heap, program(), 'run', '--config', file];
     const [first = '', ...args] = [...(options.wrapper ?? []), ...command];
     const child = spawn(first, args, {
