@@ -1,4 +1,4 @@
-// TLS as the configuration words it, turned into what node:tls, node:http2 and grpc-js take.
+// TLS as the configuration words it, turned into what node:tls and node:http2 take.
 
 import { isIP } from 'node:net';
 import { resolve } from 'node:path';
