@@ -150,8 +150,10 @@ export class Passable {
     let at = from | 0;
     // From here to `at` there is nothing but text, and numbers below 128.
     let unchecked = at;
-    while (at < end && bytes[at] === ATTRIBUTE) {
-      let length = bytes[at + 1]!;
+    while (at < end) {
+      const head = view.getInt32(at, true);
+      if ((head & 255) !== ATTRIBUTE) break;
+      let length = (head >> 8) & 255;
       let start = (at + 2) | 0;
       if (length > 127) {
         this.#look(unchecked, at);
@@ -171,6 +173,15 @@ export class Passable {
       if (slot.seen < first) this.columns++;
       slot.seen = record;
       last = slot;
+      at = stop;
+      // Short text or a small number: length and tag, and of text its length again.
+      const left = (stop - value) | 0;
+      const form = view.getInt32(value, true);
+      if (left < 129) {
+        const text = (left - 1) | 0x0a00 | ((left - 3) << 16) | 0;
+        if ((form & 0xffffff) === text && slot.conversion !== 'flags') continue;
+        if (left === 3 && (form & 0x80ffff) === 0x1802) continue;
+      }
       length = bytes[value++]!;
       if (length > 127) {
         this.#look(unchecked, value - 1);
@@ -198,7 +209,6 @@ export class Passable {
         unchecked = stop;
         if (!this.#isOther(slot, value - 1, stop)) return -1;
       }
-      at = stop;
     }
     this.#look(unchecked, at);
     this.#last = last;
