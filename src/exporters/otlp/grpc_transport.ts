@@ -1,13 +1,11 @@
-// OTLP over gRPC. The official transport cannot set channel options: after an outage its back-off grows to two
-// minutes, and it copies each request. This one plugs into the same export delegate.
+// OTLP over gRPC.
 
-import type { ExportResponse } from '@opentelemetry/otlp-exporter-base';
 import { aborted, grpcFailure } from '../../encoding/otlp/failure.ts';
 import { GrpcClient } from '../../wire/grpc_client.ts';
 import { grpcPrefixBytes } from '../../wire/grpc_unary.ts';
-import type { Transport, TransportOptions } from './delivery.ts';
 import { peerText } from './peer_text.ts';
 import { TlsFiles } from './tls_files.ts';
+import type { Transport, TransportOptions } from './transport.ts';
 
 const path = '/opentelemetry.proto.collector.logs.v1.LogsService/Export';
 const DEADLINE_EXCEEDED = 4;
@@ -30,25 +28,21 @@ export class GrpcTransport implements Transport {
     await this.#tls.load();
   }
 
-  async send(data: Uint8Array): Promise<ExportResponse> {
+  async send(request: Buffer, signal: AbortSignal): Promise<Buffer> {
     if (this.#tls.isDue && (await this.#tls.refresh())) this.#renew();
-    const signal = this.#options.signalOf(data);
-    if (signal?.aborted) return { status: 'failure', error: aborted(signal) };
+    if (signal.aborted) throw aborted(signal);
     this.#client ??= this.#connect();
     const client = this.#client;
-    const outcome = await client.call(path, framed(data), signal);
-    const ended = signal?.aborted === true && outcome.code !== 0;
+    const outcome = await client.call(path, framed(request), signal);
+    const ended = signal.aborted && outcome.code !== 0;
     if (ended || outcome.code === DEADLINE_EXCEEDED) this.#timedOut(client);
     else this.#timeouts = 0;
-    if (outcome.code === 0) return { status: 'success', data: outcome.message };
-    if (ended) return { status: 'failure', error: aborted(signal) };
-    return {
-      status: 'failure',
-      error: grpcFailure({ ...outcome, details: peerText(outcome.details) }),
-    };
+    if (outcome.code === 0) return outcome.message;
+    if (ended) throw aborted(signal);
+    throw grpcFailure({ ...outcome, details: peerText(outcome.details) });
   }
 
-  shutdown(): void {
+  close(): void {
     this.#renew();
   }
 
@@ -80,6 +74,6 @@ export class GrpcTransport implements Transport {
 }
 
 /** The encoder leaves this much room in front of a request. */
-function framed(data: Uint8Array): Buffer {
-  return Buffer.from(data.buffer, data.byteOffset - grpcPrefixBytes, data.length + grpcPrefixBytes);
+function framed({ buffer, byteOffset, length }: Buffer): Buffer {
+  return Buffer.from(buffer, byteOffset - grpcPrefixBytes, length + grpcPrefixBytes);
 }

@@ -2,16 +2,15 @@
 
 import { promisify } from 'node:util';
 import { constants, gzip, zstdCompress } from 'node:zlib';
-import type { ExportResponse } from '@opentelemetry/otlp-exporter-base';
 import { type Dispatcher, Pool } from 'undici';
 import { aborted, httpFailure } from '../../encoding/otlp/failure.ts';
 import { toJson } from '../../encoding/otlp/json.ts';
 import { putPartialSuccess, readStatus } from '../../encoding/otlp/response.ts';
 import { ExportError, errorChain } from '../../pipeline/errors.ts';
 import { addressText } from '../../wire/address.ts';
-import type { Transport, TransportOptions } from './delivery.ts';
 import { peerText } from './peer_text.ts';
 import { TlsFiles } from './tls_files.ts';
+import type { Transport, TransportOptions } from './transport.ts';
 
 /** An answer is a few words; whatever else comes is not read. */
 const answerBytesMax = 64 * 1024;
@@ -43,27 +42,28 @@ export class HttpTransport implements Transport {
     await this.#tls.load();
   }
 
-  async send(data: Uint8Array): Promise<ExportResponse> {
-    const signal = this.#options.signalOf(data);
+  async send(request: Buffer, signal: AbortSignal): Promise<Buffer> {
+    let answer: Dispatcher.ResponseData;
+    let bytes: Buffer;
     try {
       if (await this.#tls.refresh()) this.#renew();
       this.#pool ??= this.#connect();
-      const answer = await this.#pool.request({
+      answer = await this.#pool.request({
         method: 'POST',
         path: this.#options.target.path,
         headers: this.#headers,
-        body: await this.#body(data as Buffer),
-        signal: signal ?? null,
+        body: await this.#body(request),
+        signal,
       });
-      return await this.#outcome(answer);
+      bytes = await readAnswer(answer.body);
     } catch (cause) {
-      if (signal?.aborted) return { status: 'failure', error: aborted(signal) };
-      const error = new ExportError(errorChain(cause), { retryable: true });
-      return { status: 'failure', error };
+      if (signal.aborted) throw aborted(signal);
+      throw new ExportError(errorChain(cause), { retryable: true });
     }
+    return this.#accepted(answer, bytes);
   }
 
-  shutdown(): void {
+  close(): void {
     this.#renew();
   }
 
@@ -85,20 +85,19 @@ export class HttpTransport implements Transport {
     }
   }
 
-  async #outcome({ statusCode, headers, body }: Dispatcher.ResponseData): Promise<ExportResponse> {
-    const bytes = await readAnswer(body);
-    const isJson = /^application\/json\b/i.test(String(headers['content-type'] ?? ''));
+  /** The answer in protobuf. Throws what it means if it is none of success. */
+  #accepted({ statusCode, headers }: Dispatcher.ResponseData, bytes: Buffer): Buffer {
+    const contentType = String(headers['content-type'] ?? '');
     if (statusCode >= 200 && statusCode < 300) {
-      return { status: 'success', data: isJson ? partialOfJson(bytes) : bytes };
+      return /^application\/json\b/i.test(contentType) ? partialOfJson(bytes) : bytes;
     }
     const retryAfter = headers['retry-after'];
-    const error = httpFailure({
+    throw httpFailure({
       status: statusCode,
       retryAfter: typeof retryAfter === 'string' ? retryAfter : undefined,
-      text: messageOf(bytes, String(headers['content-type'] ?? '')),
+      text: messageOf(bytes, contentType),
       nowMs: this.#options.now(),
     });
-    return { status: 'failure', error };
   }
 
   #connect(): Pool {

@@ -1,15 +1,16 @@
 // Records to an OpenTelemetry Collector, or to anything that speaks OTLP.
 
-import { OtlpEncoder } from '../../encoding/otlp/encode.ts';
+import { OtlpEncoder, type OtlpRequest } from '../../encoding/otlp/encode.ts';
 import { renderedAttributes, renderedBody } from '../../encoding/otlp/rendered.ts';
-import type { PartialSuccess } from '../../encoding/otlp/response.ts';
+import { type PartialSuccess, readPartialSuccess } from '../../encoding/otlp/response.ts';
 import type { Batch } from '../../pipeline/batch.ts';
 import { type Context, type Exporter, exporter } from '../../pipeline/component.ts';
+import { ExportError } from '../../pipeline/errors.ts';
 import { version } from '../../telemetry/version.ts';
-import type { Delivery, TransportClass } from './delivery.ts';
 import { peerText } from './peer_text.ts';
 import { type OtlpSettings, otlpConfig } from './settings.ts';
-import { type Protocol, resolveTarget, type Target } from './target.ts';
+import { resolveTarget, type Target } from './target.ts';
+import type { Transport, TransportOptions } from './transport.ts';
 
 export const otlp = exporter({
   name: 'otlp',
@@ -33,7 +34,7 @@ class OtlpExporter implements Exporter {
   readonly #rejections: Rejections;
   /** How many rows of a batch the peer has: a repeated export goes on from there. */
   readonly #progress = new WeakMap<Batch, number>();
-  #delivery: Delivery | undefined;
+  #transport: Transport | undefined;
 
   constructor(settings: OtlpSettings, context: Context) {
     this.#settings = settings;
@@ -52,33 +53,24 @@ class OtlpExporter implements Exporter {
     this.#rejections = new Rejections(this.#target.text, context);
   }
 
-  /** The transports are loaded here: they are most of the program's start time. */
   async start(): Promise<void> {
     const target = this.#target;
-    const { Delivery } = await import('./delivery.ts');
-    const Transport = await transportOf(target.protocol);
-    const shared = {
+    this.#transport = await transportOf({
       target,
       settings: this.#settings,
       baseDirectory: this.#context.baseDirectory,
       userAgent: `meshlog/${version}`,
       now: this.#context.now,
-    };
-    this.#delivery = new Delivery({
-      target: target.text,
-      transport: (signalOf) => new Transport({ ...shared, signalOf }),
     });
-    await this.#delivery.prepare();
+    await this.#transport.prepare();
   }
 
   async export(batch: Batch, signal: AbortSignal): Promise<void> {
-    const delivery = this.#delivery;
-    if (delivery === undefined) throw new Error('the exporter was not started');
     let sent = this.#progress.get(batch) ?? 0;
     while (sent < batch.count) {
       const request = this.#encoder.encode(batch, sent);
       // What was refused or aborted may still be on its way to the socket: it is not used again.
-      const partial = await delivery.send(request, signal);
+      const partial = await this.#send(request, signal);
       request.release();
       this.#rejections.see(partial, request.records);
       sent = request.next;
@@ -87,8 +79,23 @@ class OtlpExporter implements Exporter {
     this.#progress.delete(batch);
   }
 
+  /** Returns what the peer did not take, if anything. */
+  async #send(request: OtlpRequest, signal: AbortSignal): Promise<PartialSuccess | undefined> {
+    if (this.#transport === undefined) throw new Error('the exporter was not started');
+    try {
+      return readPartialSuccess(await this.#transport.send(request.bytes, signal));
+    } catch (cause) {
+      const message = `cannot send ${request.records} records to ${this.#target.text}`;
+      if (!(cause instanceof ExportError)) {
+        throw new ExportError(message, { retryable: true, cause });
+      }
+      const { retryable, retryAfterMs, tooLarge } = cause;
+      throw new ExportError(message, { retryable, retryAfterMs, tooLarge, cause });
+    }
+  }
+
   async stop(): Promise<void> {
-    await this.#delivery?.stop();
+    this.#transport?.close();
   }
 
   status(): string {
@@ -96,9 +103,14 @@ class OtlpExporter implements Exporter {
   }
 }
 
-async function transportOf(protocol: Protocol): Promise<TransportClass> {
-  if (protocol === 'grpc') return (await import('./grpc_transport.ts')).GrpcTransport;
-  return (await import('./http_transport.ts')).HttpTransport;
+/** Loaded when they are wanted: they are much of the program's start time. */
+async function transportOf(options: TransportOptions): Promise<Transport> {
+  if (options.target.protocol === 'grpc') {
+    const { GrpcTransport } = await import('./grpc_transport.ts');
+    return new GrpcTransport(options);
+  }
+  const { HttpTransport } = await import('./http_transport.ts');
+  return new HttpTransport(options);
 }
 
 /** After this long without a rejection the peer counts as content. */
