@@ -41,7 +41,8 @@ export type Exporter = {
   start?(): Promise<void>;
   /**
    * Resolves when the peer has the records; rejects with ExportError. Reads the batch only, and not after settling.
-   * `signal` aborts at the end of the grace period.
+   * `signal` aborts at the end of the grace period, and when the attempt has taken too long. Later batches may come with
+   * the same one: whoever listens to it stops that before settling.
    */
   export(batch: Batch, signal: AbortSignal): Promise<void>;
   stop(): Promise<void>;

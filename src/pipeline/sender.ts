@@ -3,6 +3,7 @@
 // goes out at a time, with exponential backoff and full jitter.
 
 import type { Counter } from '../telemetry/metrics.ts';
+import { Attempts, timerMsMax } from './attempts.ts';
 import type { Batch } from './batch.ts';
 import type { Context, Exporter } from './component.ts';
 import type { DeadLetter } from './dead_letter.ts';
@@ -29,8 +30,6 @@ export type SenderOptions = {
 
 /** A peer's wish to be left alone is heard up to this: what it says may be a mistake. */
 const wishMaxMs = 3_600_000;
-/** A longer time is none for timers: they would run at once. */
-const timerMsMax = 2 ** 31 - 1;
 
 /** Records and bytes that wait, for the line that is logged when the state changes. */
 type Waiting = () => string;
@@ -47,6 +46,7 @@ export class Sender {
   readonly #sent: Counter;
   readonly #failed: Counter;
   readonly #retries: Counter;
+  readonly #attempts: Attempts;
   #failures = 0;
   #failingSinceMs = 0;
   #openUntilMs = 0;
@@ -57,6 +57,7 @@ export class Sender {
 
   constructor(options: SenderOptions) {
     this.#options = options;
+    this.#attempts = new Attempts(options.timeoutMs);
     const { metrics, id } = options.context;
     const labels = { exporter: id };
     this.#sent = metrics.counter(
@@ -131,22 +132,14 @@ export class Sender {
   }
 
   async #attempt(batch: Batch, signal: AbortSignal): Promise<void> {
-    const { exporter, timeoutMs } = this.#options;
     this.#inFlight++;
-    // One controller per attempt, undone at its end: AbortSignal.timeout would stay for its whole time.
-    const attempt = new AbortController();
-    const giveUp = (): void => attempt.abort(signal.reason);
-    signal.addEventListener('abort', giveUp, { once: true });
-    if (signal.aborted) giveUp();
-    const expire = (): void => attempt.abort(new Error(`no answer within ${timeoutMs} ms`));
-    const timer = timeoutMs > 0 ? setTimeout(expire, Math.min(timeoutMs, timerMsMax)) : undefined;
+    const attempt = this.#attempts.begin(signal);
     try {
       faultPoint('before_export');
-      await exporter.export(batch, attempt.signal);
+      await this.#options.exporter.export(batch, attempt.signal);
       faultPoint('after_export');
     } finally {
-      clearTimeout(timer);
-      signal.removeEventListener('abort', giveUp);
+      this.#attempts.end(attempt);
       this.#inFlight--;
     }
   }
