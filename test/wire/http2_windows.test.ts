@@ -180,3 +180,30 @@ test('grpc_call keeps nothing of a request but what it has asked room for', asyn
     await server.stop(0);
   }
 });
+
+test('the window of a connection is opened with an answer, and without one when half of it is used', async () => {
+  const unary = { ...waits, streaming: false };
+  const methods = new Map([
+    ['/waits', unary],
+    ['/answers', { ...unary, admit: () => undefined }],
+  ]);
+  const { server, port } = await grpcServing({ methods });
+  const opened = (heard: readonly string[]): string[] =>
+    heard.slice(1).filter((said) => said.startsWith('windowUpdate 0'));
+  /** So many requests: 60,000 bytes each, and the rest of the message. */
+  const requests = (path: string, count: number): Buffer[] =>
+    Array.from({ length: count }, (_, i) => {
+      const stream = 2 * i + 1;
+      const rest = dataFrame(stream, Buffer.alloc(5), endStream);
+      return Buffer.concat([headersFrame(stream, path), data(stream, 60_000), rest]);
+    });
+  try {
+    expect(opened(await answer(port, ...requests('/waits', 8)))).toEqual([]);
+    expect(opened(await answer(port, ...requests('/waits', 9)))).toHaveLength(1);
+    const heard = await answer(port, ...requests('/answers', 5));
+    expect(opened(heard)).toEqual(['windowUpdate 0 300025']);
+    expect(heard[heard.indexOf('windowUpdate 0 300025') - 1]).toMatch(/^headers 9 /);
+  } finally {
+    await server.stop(0);
+  }
+});

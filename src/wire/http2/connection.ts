@@ -172,6 +172,11 @@ export class Connection {
     this.#resets.add(id);
   }
 
+  /** @internal Our side of a stream has ended: the peer wakes up for that, and need not wake up for its window. */
+  ended(): void {
+    if (this.#isAgreed && this.#window < connectionWindowBytes * 0.75) this.#open();
+  }
+
   /** @internal A stream is over. */
   close(stream: Stream): void {
     this.streams.delete(stream.id);
@@ -242,7 +247,7 @@ export class Connection {
       this.#broken(errorCode.FLOW_CONTROL_ERROR);
       return undefined;
     }
-    if (this.#isAgreed && this.#window < connectionWindowBytes * 0.75) this.#open();
+    if (this.#isAgreed && this.#window < connectionWindowBytes / 2) this.#open();
     const stream = this.streams.get(id);
     if (stream === undefined) {
       if (!this.#resets.has(id)) this.reset(id, errorCode.STREAM_CLOSED);

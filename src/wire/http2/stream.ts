@@ -163,6 +163,7 @@ export class Stream {
   #ended(): void {
     this.#ending = true;
     this.localEnded = true;
+    this.connection.ended();
     if (this.remoteEnded) this.connection.close(this);
   }
 
