@@ -293,7 +293,8 @@ test('grpc_server ends a stream inside of a message that does not come, but none
   const { port, refused } = await serving({ methods, requestTimeout: 150 });
   const { say, resets, pong } = await peer(port);
   const message = framed(Buffer.alloc(100));
-  say(settings(), headersFrame(1, '/stream'), dataFrame(1, message));
+  const agreed = frame(frameType.settings, { flags: 1 });
+  say(settings(), agreed, headersFrame(1, '/stream'), dataFrame(1, message));
   say(headersFrame(3, '/stream'), dataFrame(3, message), dataFrame(3, message.subarray(0, 50)));
   await eventually(() => resets().length === 1);
   expect(resets()).toEqual([[3, 0]]);
