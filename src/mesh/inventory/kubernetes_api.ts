@@ -1,7 +1,7 @@
 // The Kubernetes API as far as an inventory needs it: lists in pages, watches line by line.
 
 import { readFileSync } from 'node:fs';
-import { Agent, type Dispatcher, request } from 'undici';
+import type { Agent, Dispatcher } from 'undici';
 import { isStruct, listAt, numberAt, type Struct, structAt, textAt } from '../struct.ts';
 
 const account = '/var/run/secrets/kubernetes.io/serviceaccount';
@@ -35,7 +35,8 @@ export class ApiError extends Error {
 export class KubernetesApi {
   readonly #server: string;
   readonly #tokenFile: string | undefined;
-  readonly #agent: Agent;
+  readonly #ca: string | undefined;
+  #agent: Promise<Agent> | undefined;
 
   /** Throws when no server is named anywhere. */
   constructor(options: ApiOptions) {
@@ -43,13 +44,7 @@ export class KubernetesApi {
     this.#server = options.server ?? serverOfPod();
     this.#tokenFile = options.tokenFile ?? (isInCluster ? `${account}/token` : undefined);
     const caFile = options.caFile ?? (isInCluster ? `${account}/ca.crt` : undefined);
-    this.#agent = new Agent({
-      // One watch occupies a connection of HTTP/1.1; a stream each of HTTP/2 would share one that may hang.
-      allowH2: false,
-      headersTimeout: 60_000,
-      bodyTimeout: (watchSeconds + 30) * 1000,
-      connect: caFile === undefined ? {} : { ca: readFileSync(caFile, 'utf8') },
-    });
+    this.#ca = caFile === undefined ? undefined : readFileSync(caFile, 'utf8');
   }
 
   /** Hands every item of a list to `each`; returns the version from which a watch goes on. */
@@ -89,7 +84,7 @@ export class KubernetesApi {
   }
 
   async close(): Promise<void> {
-    await this.#agent.destroy();
+    await (await this.#agent)?.destroy();
   }
 
   async #page(path: string, query: Query, signal: AbortSignal): Promise<unknown> {
@@ -107,8 +102,11 @@ export class KubernetesApi {
       if (value !== undefined) url.searchParams.set(key, String(value));
     }
     const token = this.#token();
-    const { statusCode, body } = await request(url, {
-      dispatcher: this.#agent,
+    this.#agent ??= agentFor(this.#ca);
+    const { statusCode, body } = await (await this.#agent).request({
+      origin: url.origin,
+      path: url.pathname + url.search,
+      method: 'GET',
       signal,
       headers: {
         accept: 'application/json',
@@ -124,6 +122,18 @@ export class KubernetesApi {
   #token(): string | undefined {
     return this.#tokenFile === undefined ? undefined : readFileSync(this.#tokenFile, 'utf8').trim();
   }
+}
+
+/** Loaded when it is wanted: it takes memory and time that nearly nobody has a use for. */
+async function agentFor(ca: string | undefined): Promise<Agent> {
+  const { Agent } = await import('undici');
+  return new Agent({
+    // One watch occupies a connection of HTTP/1.1; a stream each of HTTP/2 would share one that may hang.
+    allowH2: false,
+    headersTimeout: 60_000,
+    bodyTimeout: (watchSeconds + 30) * 1000,
+    connect: ca === undefined ? {} : { ca },
+  });
 }
 
 export type Query = Readonly<Record<string, string | number | undefined>>;
