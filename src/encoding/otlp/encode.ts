@@ -61,6 +61,7 @@ export class OtlpEncoder {
   readonly #body: RowWriter | undefined;
   readonly #scope: Buffer;
   readonly #severities: (Buffer | undefined)[] = [];
+  readonly #resources = new WeakMap<Attributes, Buffer>();
   #observedLow = 0;
   #observedHigh = 0;
 
@@ -106,7 +107,7 @@ export class OtlpEncoder {
       const outer = group;
       if (group === undefined || group.resource !== resource) {
         if (group !== undefined) closeGroup(out, group);
-        group = this.#openGroup(out, batch.resources[resource], resource);
+        group = this.#openGroup(out, batch.resources[resource] ?? noFacts, resource);
       }
       if (passed !== undefined) this.#passOn(out, batch, passed, row);
       else this.#record(out, batch, view, row);
@@ -123,20 +124,32 @@ export class OtlpEncoder {
     return { bytes, records: next - from, next, release: () => out.release() };
   }
 
-  #openGroup(out: ProtobufWriter, facts: Attributes | undefined, resource: number): Group {
+  #openGroup(out: ProtobufWriter, facts: Attributes, resource: number): Group {
     out.byte(RESOURCE_LOGS);
     const logs = out.open(4);
-    out.byte(RESOURCE);
-    const mark = out.open(1);
-    for (const [key, value] of Object.entries(facts ?? {})) {
-      out.byte(0x0a);
-      putKeyValue(out, key, value);
-    }
-    out.close(mark, 1);
+    out.put(this.#resourceOf(facts));
     out.byte(SCOPE_LOGS);
     const scope = out.open(4);
     out.put(this.#scope);
     return { resource, logs, scope };
+  }
+
+  /** A resource is the same for many batches of its sender. */
+  #resourceOf(facts: Attributes): Buffer {
+    let bytes = this.#resources.get(facts);
+    if (bytes === undefined) {
+      bytes = encodeOnce((out) => {
+        out.byte(RESOURCE);
+        const mark = out.open(1);
+        for (const [key, value] of Object.entries(facts)) {
+          out.byte(0x0a);
+          putKeyValue(out, key, value);
+        }
+        out.close(mark, 1);
+      });
+      this.#resources.set(facts, bytes);
+    }
+    return bytes;
   }
 
   /** The records of a batch that nobody has looked into, if they say what is wanted of them. */
@@ -223,6 +236,8 @@ function severityOf(batch: Batch, column: Column, row: number): number {
   if (kind === INT) return column.b[row] === 0 ? column.a[row]! : 0;
   return kind === ABSENT ? 0 : batch.number(column, row) | 0;
 }
+
+const noFacts: Attributes = Object.freeze({});
 
 type Group = { readonly resource: number; readonly logs: number; readonly scope: number };
 

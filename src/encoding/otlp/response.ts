@@ -10,6 +10,7 @@ export type PartialSuccess = { readonly rejected: number; readonly message: stri
 
 /** Reads ExportLogsServiceResponse. Undefined when everything was accepted without a word. */
 export function readPartialSuccess(bytes: Uint8Array): PartialSuccess | undefined {
+  if (bytes.length === 0) return undefined;
   const reader = readerOf(bytes);
   let rejected = 0;
   let message = '';
