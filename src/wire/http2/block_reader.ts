@@ -33,7 +33,8 @@ export class BlockReader {
     if (flags & flag.PADDED) end -= payload[start++] ?? 0;
     if (flags & flag.PRIORITY) start += 5;
     if (stream % 2 === 0 || start > end) return errorCode.PROTOCOL_ERROR;
-    const bytes = payload.subarray(start, end);
+    const isWhole = start === 0 && end === payload.length;
+    const bytes = isWhole ? payload : payload.subarray(start, end);
     if (flags & flag.END_HEADERS) return { stream, flags, bytes };
     this.#begun = { stream, flags, parts: [Buffer.from(bytes)], bytes: bytes.length };
     return undefined;
