@@ -25,8 +25,16 @@ export class Inlet {
     await new Promise<void>((resolve, reject) => {
       const waiting = { batch, reject };
       this.#waiting.add(waiting);
-      const settle = (): void => void this.#waiting.delete(waiting);
-      this.#edge(batch).then(resolve, reject).finally(settle);
+      this.#edge(batch).then(
+        () => {
+          this.#waiting.delete(waiting);
+          resolve();
+        },
+        (error: Error) => {
+          this.#waiting.delete(waiting);
+          reject(error);
+        },
+      );
     });
   };
 

@@ -70,7 +70,7 @@ export class Gathering<T> {
     this.#endedMs = performance.now();
     this.#expectedBytes = bytes + this.#bytes;
     this.#stopWaiting();
-    this.#lookSoon();
+    if (this.#requests.length > 0) this.#lookSoon();
   }
 
   #stopWaiting(): void {

@@ -181,7 +181,7 @@ export class Connection {
   close(stream: Stream): void {
     this.streams.delete(stream.id);
     this.windows.waiting.delete(stream);
-    this.usedMs = performance.now();
+    if (this.streams.size === 0) this.usedMs = performance.now();
     stream.leave();
     if (this.isLeaving) this.#endIfIdle();
   }

@@ -107,6 +107,7 @@ export class FrameSender {
       socket.write(bytes.subarray(at, stop), isLast ? done : undefined);
     }
     socket.uncork();
+    this.#sleep();
   }
 
   /**
@@ -185,8 +186,7 @@ export class FrameSender {
   }
 
   flush(): void {
-    clearImmediate(this.#flushing);
-    this.#flushing = undefined;
+    this.#sleep();
     const socket = this.#socket;
     if (socket === undefined || this.#out.length === 0) return;
     const bytes = this.#out.take();
@@ -219,5 +219,11 @@ export class FrameSender {
 
   #wake(): void {
     this.#flushing ??= setImmediate(() => this.flush());
+  }
+
+  /** Nothing waits any more. */
+  #sleep(): void {
+    clearImmediate(this.#flushing);
+    this.#flushing = undefined;
   }
 }
