@@ -1,12 +1,10 @@
 // What ends an attempt before its peer has answered: its time is up, or nobody waits for it any more.
 
-/** A longer time is none for timers: they would run at once. */
-export const timerMsMax = 2 ** 31 - 1;
-
 /** One attempt after the other. */
 class Attempt {
   readonly #controller = new AbortController();
   readonly #timeoutMs: number;
+  #isUnderWay = false;
   #untilMs = Number.POSITIVE_INFINITY;
   #timer: NodeJS.Timeout | undefined;
   /** Whoever waits for it. */
@@ -22,6 +20,7 @@ class Attempt {
   }
 
   begin(waiting: AbortSignal): void {
+    this.#isUnderWay = true;
     if (this.#waiting !== waiting) {
       this.#waiting?.removeEventListener('abort', this.#giveUp);
       this.#waiting = waiting;
@@ -35,6 +34,7 @@ class Attempt {
 
   /** False: it cannot begin again. */
   end(): boolean {
+    this.#isUnderWay = false;
     this.#untilMs = Number.POSITIVE_INFINITY;
     if (!this.signal.aborted) return true;
     clearTimeout(this.#timer);
@@ -42,7 +42,9 @@ class Attempt {
     return false;
   }
 
-  readonly #giveUp = (): void => this.#controller.abort(this.#waiting?.reason);
+  readonly #giveUp = (): void => {
+    if (this.#isUnderWay) this.#controller.abort(this.#waiting?.reason);
+  };
 
   /** The timer of an attempt that has ended serves the next: most end long before it. */
   #look(): void {
@@ -53,8 +55,7 @@ class Attempt {
       this.#controller.abort(new Error(`no answer within ${this.#timeoutMs} ms`));
       return;
     }
-    this.#timer = setTimeout(() => this.#look(), Math.min(Math.ceil(leftMs), timerMsMax));
-    this.#timer.unref();
+    this.#timer = setTimeout(() => this.#look(), Math.ceil(leftMs)).unref();
   }
 }
 

@@ -3,7 +3,7 @@
 // goes out at a time, with exponential backoff and full jitter.
 
 import type { Counter } from '../telemetry/metrics.ts';
-import { Attempts, timerMsMax } from './attempts.ts';
+import { Attempts } from './attempts.ts';
 import type { Batch } from './batch.ts';
 import type { Context, Exporter } from './component.ts';
 import type { DeadLetter } from './dead_letter.ts';
@@ -167,7 +167,7 @@ export class Sender {
         this.#wake = this.#wake.filter((wake) => wake !== done);
         resolve();
       };
-      const timer = setTimeout(done, Math.min(Math.max(ms, 1), timerMsMax));
+      const timer = setTimeout(done, Math.max(ms, 1));
       signal.addEventListener('abort', done);
       this.#wake.push(done);
     });

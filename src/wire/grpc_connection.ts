@@ -29,8 +29,6 @@ const connectMsMax = 10_000;
 const givenUpMax = 2;
 /** TCP's own probes find a peer that is gone while nothing is sent. */
 const tcpProbeMs = 60_000;
-/** A longer time is none for timers: they would run at once. */
-const timerMsMax = 2 ** 31 - 1;
 /** What all connections read with: answers are short. */
 const readBuffer = Buffer.allocUnsafeSlow(16 * 1024);
 
@@ -173,18 +171,16 @@ export class GrpcConnection {
   #pings(connection: ClientConnection): () => void {
     const { keepalive } = this.#options;
     if (keepalive === undefined || keepalive.time <= 0) return () => undefined;
-    const everyMs = Math.min(keepalive.time, timerMsMax);
-    const answerMs = Math.min(keepalive.timeout, timerMsMax);
     let overdue: NodeJS.Timeout | undefined;
     const timer = setInterval(() => {
       if (overdue !== undefined) return;
       if (connection.isIdle && !keepalive.permit_without_stream) return;
-      overdue = setTimeout(() => connection.destroy('no answer to a ping'), answerMs);
+      overdue = setTimeout(() => connection.destroy('no answer to a ping'), keepalive.timeout);
       connection.ping(() => {
         clearTimeout(overdue);
         overdue = undefined;
       });
-    }, everyMs);
+    }, keepalive.time);
     timer.unref();
     return () => {
       clearInterval(timer);

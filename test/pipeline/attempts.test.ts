@@ -44,6 +44,21 @@ test('an attempt ends with whoever waits for it, not with who waited for one bef
   expect(tooLate.signal.reason).toMatchObject({ message: 'after' });
 });
 
+test('nobody who stops waiting between two attempts ends the next', () => {
+  const attempts = new Attempts(0);
+  const before = new AbortController();
+  attempts.end(attempts.begin(before.signal));
+  before.abort(new Error('before'));
+  expect(attempts.begin(new AbortController().signal).signal.aborted).toBe(false);
+  expect(attempts.begin(before.signal).signal.reason).toMatchObject({ message: 'before' });
+});
+
+test('an attempt may take nearly for ever', async () => {
+  const { signal } = new Attempts(2 ** 31 - 1).begin(new AbortController().signal);
+  await sleep(20);
+  expect(signal.aborted).toBe(false);
+});
+
 test('attempts that have ended keep nothing running', async () => {
   const attempts = new Attempts(20);
   const ended = attempts.begin(new AbortController().signal);

@@ -135,25 +135,3 @@ describe('sender gives up', () => {
     expect(context.dropped).toEqual({ retry_disabled: 1 });
   });
 });
-
-test('sender waits for an attempt whose time limit is longer than a timer can wait', async () => {
-  const context = testContext({ id: 'sink' });
-  let attempts = 0;
-  const sender = new Sender({
-    exporter: {
-      export: async (_, signal) => {
-        attempts++;
-        await new Promise((done) => setTimeout(done, 20));
-        if (signal.aborted) throw new ExportError('late', { retryable: attempts === 1 });
-      },
-      stop: async () => undefined,
-    },
-    context,
-    retry: settingsOf.parse({ retry_on_failure: { initial_interval: '1ms' } }).retry_on_failure,
-    timeoutMs: 9999 * 3_600_000,
-    deadLetter: new DeadLetter({ path: undefined, exporter: 'sink', bytesMax: 1 }),
-  });
-  sender.publish();
-  await sender.send(Batch.ofLines(['a']), never);
-  expect(attempts).toBe(1);
-});
