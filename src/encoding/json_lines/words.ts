@@ -1,4 +1,4 @@
-// Four bytes at a time. Positions are kept 32-bit (`| 0`): the compiler then neither checks for overflow nor converts.
+// Four or eight bytes at a time. Positions are kept 32-bit (`| 0`): the compiler then neither checks for overflow nor converts.
 // A read may reach 3 bytes beyond what it is about, which a batch's slack allows for.
 
 /** The first position from `at` on that holds a quote, a backslash or a control character; `end` or more: none. */
