@@ -19,12 +19,12 @@ import {
 } from '../pipeline/column.ts';
 import type { Attributes } from '../pipeline/record.ts';
 import { severityText } from '../pipeline/record.ts';
-import { formatTime, words } from '../pipeline/time.ts';
+import { formatTime, millisToWords, wordsAsNanoseconds } from '../pipeline/time.ts';
 import { ByteWriter, type Piece, pieceOf } from './byte_writer.ts';
 
 const keyTime = pieceOf('{"time":');
-const keyObserved = pieceOf(',"observed_time":"');
-const keySeverity = pieceOf('","severity":');
+const keyObserved = pieceOf(',"observed_time":');
+const keySeverity = pieceOf(',"severity":');
 const keyBody = pieceOf(',"body":');
 const keyAttributes = pieceOf(',"attributes":');
 const keyResource = pieceOf('},"resource":');
@@ -52,14 +52,15 @@ export class JsonRecordEncoder {
     const view = viewOf(batch.bytes);
     const facts = factsOf(batch);
     const resources = batch.resources.map((resource) => pieceOf(stringify(resource)));
-    const observed = pieceOf(formatTime(BigInt(Math.round(batch.observedMs)) * 1_000_000n));
+    millisToWords(Math.round(batch.observedMs));
+    const ours = pieceOf(`"${formatTime(wordsAsNanoseconds())}"`);
     const names = batch.columns.map((column) => this.#name(column.name));
     for (let i = 0; i < batch.count; i++) {
       const row = batch.selection[i]!;
       out.piece(keyTime);
       writeTime(out, batch, view, row);
       out.piece(keyObserved);
-      out.piece(observed);
+      writeObservedTime(out, batch, row, ours);
       out.piece(keySeverity);
       writeSeverity(out, batch, row);
       out.piece(keyBody);
@@ -144,8 +145,16 @@ function writeTime(out: ByteWriter, batch: Batch, view: DataView, row: number): 
     out.piece(nothing);
     return;
   }
-  const nanoseconds = (BigInt(words.high) << 32n) | BigInt(words.low >>> 0);
-  out.text(`"${formatTime(nanoseconds)}"`);
+  out.text(`"${formatTime(wordsAsNanoseconds())}"`);
+}
+
+function writeObservedTime(out: ByteWriter, batch: Batch, row: number, ours: Piece): void {
+  if (batch.observedTime?.kind[row] !== INT) {
+    out.piece(ours);
+    return;
+  }
+  batch.observedWords(row);
+  out.text(`"${formatTime(wordsAsNanoseconds())}"`);
 }
 
 function writeSeverity(out: ByteWriter, batch: Batch, row: number): void {

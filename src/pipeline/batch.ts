@@ -9,7 +9,7 @@ import { type Column, HELD, INT, NESTED, NUMBER, TEXT } from './column.ts';
 import { givePlaces, type Places, takePlaces } from './column_pool.ts';
 import type { AnyValue, Attributes, LogRecord } from './record.ts';
 import { recordOf } from './record_of.ts';
-import { parsedTime, parseTime, toWords, words } from './time.ts';
+import { millisToWords, parsedTime, parseTime, toWords, words } from './time.ts';
 
 /** What the bytes rowStart..rowEnd of a row are. */
 export type RowSource = 'line' | 'als' | 'otlp' | 'none';
@@ -34,7 +34,7 @@ export class Batch extends Fields {
   /** The selected rows, ascending: selection[0 .. count). Until something is dropped, all rows. */
   selection: Int32Array;
   count = 0;
-  /** When the bytes were read, in milliseconds since 1970: OpenTelemetry's observed time. */
+  /** When the bytes were read, in milliseconds since 1970: the observed time of rows that have none of their own. */
   observedMs = 0;
   /** Facts about where the records come from: pod, node, service. Per row only after a merge (`resourceOf`). */
   resources: Attributes[] = [noFacts];
@@ -247,6 +247,15 @@ export class Batch extends Fields {
       return true;
     }
     return false;
+  }
+
+  /** OpenTelemetry's observed time of a row as nanoseconds in `words`: the first observer's, else ours. */
+  observedWords(row: number): void {
+    const own = this.observedTime;
+    if (own?.kind[row] === INT) {
+      words.low = own.a[row]!;
+      words.high = own.b[row]!;
+    } else millisToWords(this.observedMs);
   }
 
   /** The source line of a row, decoded. Only for batches whose source is 'line'. */

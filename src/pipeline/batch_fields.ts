@@ -4,6 +4,16 @@ import { type Column, type Dictionary, HELD } from './column.ts';
 import { giveColumn, takeColumn } from './column_pool.ts';
 import type { AnyValue } from './record.ts';
 
+/** The fields of a record that are no attributes, by where a batch has them. */
+export const recordFields = [
+  'time',
+  'observedTime',
+  'severity',
+  'body',
+  'traceId',
+  'spanId',
+] as const;
+
 /** Rows that nobody has looked into. What one of these fills in, any other of the same source can. */
 export type Undecoded<Rows> = {
   /** Adds columns and record fields, once. What it spells stands behind `sourceLength`, within the batch's length. */
@@ -11,6 +21,8 @@ export type Undecoded<Rows> = {
   /** By row, the bytes of its record as it came: they say all that its fields will. */
   readonly starts: Int32Array;
   readonly ends: Int32Array;
+  /** By row, 1: its record has its observed time. Undefined: none has. */
+  readonly observed: Uint8Array | undefined;
   /** How many of the batch's bytes came in. */
   readonly sourceLength: number;
   /** How many columns there will be, roughly. */
@@ -27,6 +39,7 @@ export abstract class Fields {
   #pending = false;
   readonly #columns: Column[] = [];
   #time: Column | undefined = undefined;
+  #observedTime: Column | undefined = undefined;
   #severity: Column | undefined = undefined;
   #body: Column | undefined = undefined;
   #traceId: Column | undefined = undefined;
@@ -69,6 +82,17 @@ export abstract class Fields {
   set time(column: Column | undefined) {
     if (this.#pending) this.#ask();
     this.#time = column;
+  }
+
+  /** When whoever saw a record first did; absent where nobody says so but the batch (`observedMs`). */
+  get observedTime(): Column | undefined {
+    if (this.#pending) this.#ask();
+    return this.#observedTime;
+  }
+
+  set observedTime(column: Column | undefined) {
+    if (this.#pending) this.#ask();
+    this.#observedTime = column;
   }
 
   get severity(): Column | undefined {
@@ -203,6 +227,7 @@ export abstract class Fields {
     for (const column of columns) this.#columns.push(column);
     this.#borrowed = new Set(columns);
     this.#time = from.time;
+    this.#observedTime = from.observedTime;
     this.#severity = from.severity;
     this.#body = from.body;
     this.#traceId = from.traceId;

@@ -12,6 +12,7 @@ export function batchOfRecords(records: readonly LogRecord[], lines?: Batch): Ba
   const batch = lines ?? new Batch(buffers.take(1), 0, records.length);
   if (lines === undefined) batch.source = 'none';
   batch.time = batch.recordColumn('time');
+  batch.observedTime = batch.recordColumn('observed_time');
   batch.severity = batch.recordColumn('severity');
   batch.body = batch.recordColumn('body');
   batch.traceId = batch.recordColumn('trace_id');
@@ -22,6 +23,7 @@ export function batchOfRecords(records: readonly LogRecord[], lines?: Batch): Ba
     const row = lines === undefined ? batch.addRow(0, 0) : index;
     batch.resourceOf[row] = row;
     if (record.time !== undefined) batch.time.setBigInt(row, record.time);
+    if (record.observedTime !== 0n) batch.observedTime.setBigInt(row, record.observedTime);
     batch.setValue(batch.severity, row, record.severityNumber);
     batch.setValue(batch.body, row, record.body);
     batch.setValue(batch.traceId, row, record.traceId);

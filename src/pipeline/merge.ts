@@ -1,6 +1,7 @@
 // Several small batches as one, so that an export carries more than a handful of records.
 
 import { Batch } from './batch.ts';
+import { recordFields } from './batch_fields.ts';
 import { buffers } from './buffers.ts';
 import {
   ABSENT,
@@ -19,8 +20,6 @@ import type { Attributes } from './record.ts';
 /** Kinds whose words are positions in the batch's bytes. */
 const isSpan = new Uint8Array(16);
 for (const kind of [TEXT, ESCAPED, NUMBER, NESTED, BYTES]) isSpan[kind] = 1;
-
-const recordFields = ['time', 'severity', 'body', 'traceId', 'spanId'] as const;
 
 /**
  * A new batch with the selected rows of all batches, in order. Resources stay apart per row; attributes that differ
@@ -63,20 +62,23 @@ function stayUndecoded(merged: Batch, batches: readonly Batch[]): boolean {
   const apart = firstStarts !== first.rowStart;
   const starts = apart ? new Int32Array(merged.capacity) : merged.rowStart;
   const ends = apart ? new Int32Array(merged.capacity) : merged.rowEnd;
+  let observed: Uint8Array | undefined;
   let base = 0;
   let columns = 0;
   for (const batch of batches) {
     const own = batch.undecoded!;
+    if (own.observed !== undefined) observed ??= new Uint8Array(merged.capacity);
     for (let i = 0; i < batch.count; i++) {
       const row = batch.selection[i]!;
       starts[merged.rows + i] = own.starts[row]! + base;
       ends[merged.rows + i] = own.ends[row]! + base;
+      if (own.observed !== undefined) observed![merged.rows + i] = own.observed[row]!;
     }
     copyRows(merged, batch, { base, length: own.sourceLength });
     base += own.sourceLength;
     columns = Math.max(columns, own.columns);
   }
-  merged.leaveUndecoded({ fill, starts, ends, sourceLength: base, columns });
+  merged.leaveUndecoded({ fill, starts, ends, observed, sourceLength: base, columns });
   return true;
 }
 

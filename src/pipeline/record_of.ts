@@ -2,7 +2,7 @@
 
 import type { Batch } from './batch.ts';
 import { type AnyValue, type LogRecord, severityText } from './record.ts';
-import { words } from './time.ts';
+import { wordsAsNanoseconds } from './time.ts';
 
 export function recordOf(batch: Batch, row: number): LogRecord {
   const attributes: Record<string, AnyValue> = { ...batch.attributes };
@@ -10,13 +10,12 @@ export function recordOf(batch: Batch, row: number): LogRecord {
     const value = batch.value(column, row);
     if (value !== undefined) setOwn(attributes, column.name, value);
   }
-  const time = batch.timeWords(row)
-    ? (BigInt(words.high) << 32n) | BigInt(words.low >>> 0)
-    : undefined;
+  const time = batch.timeWords(row) ? wordsAsNanoseconds() : undefined;
+  batch.observedWords(row);
   const severity = batch.severity === undefined ? Number.NaN : batch.number(batch.severity, row);
   return {
     time,
-    observedTime: BigInt(Math.round(batch.observedMs * 1000)) * 1000n,
+    observedTime: wordsAsNanoseconds(),
     severityNumber: Number.isNaN(severity) ? undefined : severity,
     severityText: Number.isNaN(severity) ? undefined : severityText(severity),
     body: batch.bodyValue(row),

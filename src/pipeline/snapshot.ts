@@ -5,11 +5,11 @@
 
 import { deserialize, serialize } from 'node:v8';
 import { Batch, type RowSource } from './batch.ts';
+import { recordFields } from './batch_fields.ts';
 import { buffers, slackBytes } from './buffers.ts';
 import { CODE, type Column, Dictionary } from './column.ts';
 import type { AnyValue, Attributes } from './record.ts';
 
-const recordFields = ['time', 'severity', 'body', 'traceId', 'spanId'] as const;
 type RecordField = (typeof recordFields)[number];
 
 type Head = {

@@ -96,6 +96,16 @@ export function toWords(seconds: number, nanos: number): void {
   words.high = productHigh | 0;
 }
 
+/** Sets `words` from milliseconds since 1970, exact to the microsecond. */
+export function millisToWords(ms: number): void {
+  const seconds = Math.floor(ms / 1000);
+  toWords(seconds, Math.round((ms - seconds * 1000) * 1000) * 1000);
+}
+
+/** What `words` hold. */
+export const wordsAsNanoseconds = (): bigint =>
+  (BigInt(words.high) << 32n) | BigInt(words.low >>> 0);
+
 const pad = (value: number, width: number): string => String(value).padStart(width, '0');
 
 /** RFC 3339 text in UTC with 0, 3, 6 or 9 digits of fraction, at least `digitsMin`. */

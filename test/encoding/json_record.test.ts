@@ -67,6 +67,17 @@ test('json_record writes every kind of cell as JSON reads it', () => {
   ]);
 });
 
+test('json_record shows the observed time of who observed first', () => {
+  const batch = Batch.ofLines(['a', 'b']);
+  batch.observedMs = 1000;
+  batch.observedTime = batch.recordColumn('observed_time');
+  batch.observedTime.setBigInt(1, 1_700_000_000_000_000_001n);
+  const times = (encode(batch) as { observed_time: string }[]).map(
+    (record) => record.observed_time,
+  );
+  expect(times).toEqual(['1970-01-01T00:00:01.000Z', '2023-11-14T22:13:20.000000001Z']);
+});
+
 test('json_record escapes any text so that JSON.parse gives it back', () => {
   fc.assert(
     fc.property(

@@ -2,7 +2,9 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { type Decoded, OtlpDecoder, type Reading } from '../../src/encoding/otlp/decode.ts';
 import { OtlpEncoder } from '../../src/encoding/otlp/encode.ts';
+import { grouped } from '../../src/pipeline/merge.ts';
 import type { LogRecord } from '../../src/pipeline/record.ts';
+import { recordsOf } from '../support/batches.ts';
 import { oracleBytes, type SeenRecord, seenRecords } from '../support/otlp.ts';
 
 function decoded(
@@ -71,7 +73,7 @@ test('otlp reads every part of a record', () => {
   expect(rows).toEqual([
     {
       time: 1544712660300000001n,
-      observedTime: 5_000_000n,
+      observedTime: 9n,
       severityNumber: 13,
       severityText: 'WARN',
       body: 'hello',
@@ -99,9 +101,24 @@ test('otlp reads every part of a record', () => {
   ]);
 });
 
-test('otlp takes the observed time where there is no other', () => {
-  const { rows } = decoded(request({ observedTimeUnixNano: '77' }, { body: text('x') }));
-  expect(rows.map(({ time }) => time).sort()).toEqual([77n, undefined]);
+test('otlp leaves the observed time to who observed first, and is no other time', () => {
+  const { batches, rows } = decoded(
+    request({ observedTimeUnixNano: '77' }, { timeUnixNano: '1' }, { observedTimeUnixNano: '0' }),
+  );
+  const seen = rows.map(({ time, observedTime }) => [time, observedTime]);
+  const wanted = [
+    [undefined, 77n],
+    [1n, 5_000_000n],
+    [undefined, 5_000_000n],
+  ];
+  expect(seen).toEqual(wanted);
+  const [batch] = batches;
+  expect(batch?.observedMs).toBe(5);
+  const merged = grouped([batch!, batch!]).whole.flatMap(recordsOf);
+  expect(merged.map(({ time, observedTime }) => [time, observedTime])).toEqual([
+    ...wanted,
+    ...wanted,
+  ]);
 });
 
 test('otlp keeps rows with a text body apart from rows without: only they are lines', () => {

@@ -45,6 +45,9 @@ const usual: Record<string, number[]> = {
     ...spanId,
     ...observed,
   ],
+  'no time but that of its observer': observed,
+  'the observed time before something else': [...time, ...observed, ...text('a', low)],
+  'an observed time of zero': [...time, ...fixed64(11, 0n)],
   'attributes on both sides': [...text('a', low), ...time, ...text('b', low)],
 };
 
@@ -60,10 +63,10 @@ const lines: Record<string, number[]> = {
 const unusual: Record<string, number[]> = {
   'a line, where others have none': line('x'),
   'another body': part(5, 0x18, 1),
-  'no time but that of another observer': observed,
   'a time of zero': fixed64(1, 0n),
   'two times': [...time, ...fixed64(1, 2n)],
-  'the observed time before something else': [...time, ...observed, ...text('a', low)],
+  'an observed time of zero before something else': [...fixed64(11, 0n), ...text('a', low)],
+  'two observed times': [...observed, ...fixed64(11, 78n)],
   'a severity without its text': [0x10, 9],
   'a severity with other text': [0x10, 9, ...part(3, ...utf8('Info'))],
   'a severity that there is not': [0x10, 25, ...part(3, ...utf8('FATAL'))],
@@ -104,14 +107,25 @@ const malformed: Record<string, number[]> = {
   'half an id': [0x4a, 16, 1, 2],
 };
 
-const encoder = new OtlpEncoder({ body: 'none', attributes: 'all', bytesMax: 1e7, version: '' });
 const spelled = (_key: string, item: unknown): unknown =>
   typeof item === 'bigint' ? `${item}n` : typeof item === 'number' ? `${item}d` : item;
 
-/** What an independent decoder sees of what goes out for some batches. */
-function sent(batches: readonly Batch[]): string[] {
-  return batches
-    .flatMap((batch) => seenRecords(encoder.encode(batch).bytes))
+/** What an independent decoder sees of what goes out for some batches, in requests of limited size. */
+function sent(batches: readonly Batch[], bytesMax = 1e7): string[] {
+  const encoder = new OtlpEncoder({ body: 'none', attributes: 'all', bytesMax, version: '' });
+  const requests: Buffer[] = [];
+  for (const batch of batches) {
+    for (let from = 0; from < batch.count; ) {
+      const { bytes, records, next } = encoder.encode(batch, from);
+      expect(records).toBe(next - from);
+      expect(seenRecords(bytes)).toHaveLength(records);
+      if (records > 1) expect(bytes.length).toBeLessThanOrEqual(bytesMax);
+      requests.push(Buffer.from(bytes));
+      from = next;
+    }
+  }
+  return requests
+    .flatMap((bytes) => seenRecords(bytes))
     .map(({ attributes, ...rest }) =>
       JSON.stringify([rest, Object.entries(attributes).sort()], spelled),
     )
@@ -254,8 +268,12 @@ const attributes = (key: fc.Arbitrary<number[]>, value: fc.Arbitrary<number[]>) 
 const usualRecord = fc.oneof(
   fc.constantFrom(...Object.values(usual)),
   fc
-    .tuple(fc.subarray([time, warning, traceId, spanId]), attributes(usualKey, usualValue))
-    .map(([first, pairs]) => [...first.flat(), ...pairs]),
+    .tuple(
+      fc.subarray([time, warning, traceId, spanId]),
+      attributes(usualKey, usualValue),
+      fc.constantFrom([], observed, observed),
+    )
+    .map(([first, pairs, last]) => [...first.flat(), ...pairs, ...last]),
 );
 const usualLine = fc
   .tuple(fc.constantFrom(...Object.values(lines)), usualRecord, fc.boolean())
@@ -303,7 +321,9 @@ test('otlp passes records on as it would have decoded and encoded them, put toge
       }
       if (passed.length > 1 && passed.every(({ undecoded }) => undecoded !== undefined)) left++;
       const together = grouped(passed).whole;
-      expect(sent(together)).toEqual(sent(grouped(wanted).whole));
+      const limits = [undefined, 200, 1000];
+      const whole = grouped(wanted).whole;
+      for (const limit of limits) expect(sent(together, limit)).toEqual(sent(whole, limit));
       // Whoever asks gets the columns: of the merged batch, and of what a disk queue keeps of it.
       const records = wanted.flatMap(recordsOf).map(({ observedTime: _, ...rest }) => rest);
       const asked = together.flatMap((batch) => {

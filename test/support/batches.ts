@@ -24,13 +24,16 @@ export function batchOf(seed: Shape): Batch {
   const time = seed.shape % 3 === 0 ? batch.recordColumn('t') : batch.addColumn('request.time');
   const code = batch.addCodes(seed.shape % 5 === 0 ? 'other' : 'code', dictionary);
   const held = batch.addColumn('held');
+  const observed = batch.recordColumn('o');
   for (let row = 0; row < batch.rows; row++) {
     if (row % 2 === 0) text.setSpan(row, TEXT, batch.rowStart[row] ?? 0, batch.rowEnd[row] ?? 0);
     time.setInt(row, row * 1000 + seed.shape);
+    if (row % 4 === 0) observed.setInt(row, row * 1000 + seed.shape);
     code.setCode(row, dictionary.code(`value ${(row + seed.shape) % 3}`));
     if (row % 3 === 0) batch.setValue(held, row, { seed: seed.shape, row, big: 2n ** 60n });
   }
   batch.time = time;
+  if (seed.shape % 3 === 1) batch.observedTime = observed;
   if (seed.parsed) batch.body = batch.recordColumn('body');
   batch.observedMs = 1_700_000_000_000 + seed.shape;
   batch.attributes = seed.shape % 4 === 0 ? {} : { 'net.peer.ip': `10.0.0.${seed.shape % 3}` };

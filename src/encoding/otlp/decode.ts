@@ -120,11 +120,11 @@ export class OtlpDecoder {
     return taken;
   }
 
-  #leaveColumns({ batch, starts, ends }: Rows): void {
+  #leaveColumns({ batch, starts, ends, observed }: Rows): void {
     const { columns, idTextBytes } = this.#passable;
     const sourceLength = batch.length;
     batch.claimUtf8();
-    batch.leaveUndecoded({ fill: this.#fill, starts, ends, sourceLength, columns });
+    batch.leaveUndecoded({ fill: this.#fill, starts, ends, observed, sourceLength, columns });
     batch.length += idTextBytes;
   }
 

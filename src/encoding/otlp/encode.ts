@@ -4,7 +4,7 @@ import type { Batch } from '../../pipeline/batch.ts';
 import type { Undecoded } from '../../pipeline/batch_fields.ts';
 import { ABSENT, BYTES, type Column, INT, TEXT } from '../../pipeline/column.ts';
 import { type Attributes, severityText } from '../../pipeline/record.ts';
-import { toWords, words } from '../../pipeline/time.ts';
+import { millisToWords, words } from '../../pipeline/time.ts';
 import { putKeyValue } from './any_value.ts';
 import { encodeOnce, putCell, putText } from './cell.ts';
 import { FieldsBody, FieldsWriter, type RowWriter } from './fields.ts';
@@ -44,6 +44,7 @@ const headroomBytes = 8;
 
 /** What a record takes besides its own bytes when it is passed on. */
 const passedBytes = 16;
+const observedBytes = 9;
 
 /** One request: rows `from` to `next` of the batch in the encoder's order. `release` it once nobody reads it. */
 export type OtlpRequest = {
@@ -109,15 +110,19 @@ export class OtlpEncoder {
         if (group !== undefined) closeGroup(out, group);
         group = this.#openGroup(out, batch.resources[resource] ?? noFacts, resource);
       }
-      if (passed !== undefined) this.#passOn(out, batch, passed, row);
-      else this.#record(out, batch, view, row);
-      if (out.at - headroomBytes > this.#options.bytesMax && next > from) {
+      const first = next;
+      if (passed !== undefined) next = this.#passOn(out, batch, passed, rows, next);
+      else {
+        this.#record(out, batch, view, row);
+        next++;
+      }
+      if (out.at - headroomBytes > this.#options.bytesMax && first > from) {
         // What was closed for the next group stays as it is: closing moves nothing.
         out.at = before;
         group = group === outer ? group : undefined;
+        next = first;
         break;
       }
-      next++;
     }
     if (group !== undefined) closeGroup(out, group);
     const bytes = out.bytes().subarray(headroomBytes);
@@ -162,15 +167,42 @@ export class OtlpEncoder {
     return isWanted ? batch.undecoded : undefined;
   }
 
-  /** The record as it came, with our observed time. */
-  #passOn(out: ProtobufWriter, batch: Batch, undecoded: Undecoded<Batch>, row: number): void {
-    const start = undecoded.starts[row]!;
-    const end = undecoded.ends[row]!;
+  /**
+   * The record of rows[next] as it came, with our observed time if it has none; and those that stand behind it just as they
+   * shall, while there is room. Returns who comes next.
+   */
+  #passOn(
+    out: ProtobufWriter,
+    batch: Batch,
+    { starts, ends, observed }: Undecoded<Batch>,
+    rows: Int32Array,
+    first: number,
+  ): number {
+    const row = rows[first]!;
+    const start = starts[row]!;
+    let end = ends[row]!;
+    const isObserved = observed?.[row] === 1;
     out.byte(LOG_RECORD);
-    out.varint(end - start + 9);
+    out.varint(end - start + (isObserved ? 0 : observedBytes));
+    let next = first + 1;
+    if (observed !== undefined && isObserved) {
+      const last = start + this.#options.bytesMax - (out.at - headroomBytes);
+      for (; next < batch.count; next++) {
+        const follower = rows[next]!;
+        const from = starts[follower]!;
+        const to = ends[follower]!;
+        if (from - end !== headBytes(to - from) || to > last || observed[follower] !== 1) break;
+        end = to;
+      }
+    }
     out.reserve(end - start);
     batch.bytes.copy(out.buffer, out.at, start, end);
     out.at += end - start;
+    if (!isObserved) this.#ourTime(out);
+    return next;
+  }
+
+  #ourTime(out: ProtobufWriter): void {
     out.byte(OBSERVED_TIME);
     out.fixed64(this.#observedLow, this.#observedHigh);
   }
@@ -187,8 +219,11 @@ export class OtlpEncoder {
     this.#attributes?.write(out, row);
     putId(out, TRACE_ID, 16, batch, batch.traceId, row);
     putId(out, SPAN_ID, 8, batch, batch.spanId, row);
-    out.byte(OBSERVED_TIME);
-    out.fixed64(this.#observedLow, this.#observedHigh);
+    const { observedTime } = batch;
+    if (observedTime?.kind[row] === INT) {
+      out.byte(OBSERVED_TIME);
+      out.fixed64(observedTime.a[row]!, observedTime.b[row]!);
+    } else this.#ourTime(out);
     out.close(mark, 2);
   }
 
@@ -223,12 +258,15 @@ export class OtlpEncoder {
   }
 
   #prepareTime(batch: Batch): void {
-    const seconds = Math.floor(batch.observedMs / 1000);
-    toWords(seconds, Math.round((batch.observedMs - seconds * 1000) * 1000) * 1000);
+    millisToWords(batch.observedMs);
     this.#observedLow = words.low;
     this.#observedHigh = words.high;
   }
 }
+
+/** Tag and length of a record of so many bytes, as we write them. */
+const headBytes = (length: number): number =>
+  length < 128 ? 2 : length < 16_384 ? 3 : length < 2_097_152 ? 4 : 5;
 
 /** As a small integer, which needs no memory of its own; any other number is none. */
 function severityOf(batch: Batch, column: Column, row: number): number {

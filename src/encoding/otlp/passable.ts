@@ -44,6 +44,8 @@ export class Passable {
   #first = 1;
   /** Some text of the record is not ASCII. */
   #high = false;
+  /** The record has its observed time. */
+  #observed = false;
   /** The text body of the record. */
   readonly #line: Span = { start: -1, stop: -1 };
   /** How many keys the batch has. */
@@ -82,18 +84,21 @@ export class Passable {
     while (reader.next()) {
       if (reader.field !== 2) continue;
       const end = this.#endOf(reader.start, reader.stop);
-      if (end < 0 || !rows.leave(reader.start, end, this.#line)) return false;
+      if (end < 0 || !rows.leave(reader.start, end, this.#line, this.#observed)) {
+        return false;
+      }
     }
     return this.columns <= columnsMax;
   }
 
-  /** Where the LogRecord in bytes start..stop ends but for its observed time; -1: it is not passable. */
+  /** Where the LogRecord in bytes start..stop ends but for an observed time of zero; -1: it is not passable. */
   #endOf(start: number, stop: number): number {
     const bytes = this.#bytes;
     const view = this.#view;
     this.#record++;
     this.#last = this.#keys.root;
     this.#high = false;
+    this.#observed = false;
     this.#line.start = -1;
     let hasTime = false;
     let hasTraceId = false;
@@ -128,9 +133,14 @@ export class Passable {
         hasSpanId = true;
         at += 10;
       } else if (tag === OBSERVED_TIME) {
-        // Ours takes its place; without another time it would be more than that.
-        if (!hasTime || at + 9 !== stop) return -1;
-        break;
+        if (this.#observed || at + 9 > stop) return -1;
+        if (isZero(view, at + 1, 8)) {
+          // Ours takes its place.
+          if (at + 9 < stop) return -1;
+          break;
+        }
+        this.#observed = true;
+        at += 9;
       } else return -1;
     }
     if (this.#high && !this.#isText(start, at)) return -1;

@@ -1,6 +1,7 @@
 // Log records as rows of a batch.
 
 import type { Batch } from '../../pipeline/batch.ts';
+import { recordFields } from '../../pipeline/batch_fields.ts';
 import { INT, TEXT } from '../../pipeline/column.ts';
 import { type Attributes, severityText } from '../../pipeline/record.ts';
 import { readAnyValue } from './any_value_reader.ts';
@@ -21,6 +22,8 @@ export class Rows {
   /** By row, the bytes of its record. */
   starts: Int32Array;
   ends: Int32Array;
+  /** By row, 1: its record has its observed time. Undefined: none has. */
+  observed: Uint8Array | undefined;
   readonly #reader: ProtobufReader;
   readonly #indexes = new Map<Attributes, number>();
   readonly #resources: Attributes[] = [];
@@ -71,11 +74,15 @@ export class Rows {
     return true;
   }
 
-  /** The LogRecord in bytes start..stop, undecoded. False: others have a line and this one has none, or the reverse. */
-  leave(start: number, stop: number, line: Span): boolean {
+  /** The LogRecord in bytes start..stop, undecoded, `observed` or not. False: others have a line and this one has none, or the reverse. */
+  leave(start: number, stop: number, line: Span, observed: boolean): boolean {
     const { batch } = this;
     const isLine = line.start >= 0;
     if (batch.rows > 0 && isLine !== this.#lines > 0) return false;
+    if (observed) {
+      this.observed ??= new Uint8Array(batch.capacity);
+      this.observed[batch.rows] = 1;
+    }
     if (!isLine) {
       this.#add(start, stop);
       return true;
@@ -104,17 +111,15 @@ export class Rows {
     this.#indexes.clear();
     this.#resources.length = 0;
     this.#resourceOf = undefined;
+    this.observed = undefined;
   }
 
   /** The cells of a row from the LogRecord in bytes start..stop. False: it is malformed. */
   fill(cells: AttributeCells, row: number, start: number, stop: number): boolean {
-    const { batch } = this;
     const reader = this.#reader;
     reader.bad = false;
     reader.enter(start, stop);
     cells.first();
-    let observedLow = 0;
-    let observedHigh = 0;
     let severity = 0;
     let textStart = 0;
     let textStop = 0;
@@ -133,11 +138,8 @@ export class Rows {
           textStop = reader.stop;
         } else if (field === 12) this.#text('event.name', row, reader.start, reader.stop);
       } else if (wireType === FIXED64) {
-        if (field === 1) this.#time(row, reader.low, reader.high);
-        else if (field === 11) {
-          observedLow = reader.low;
-          observedHigh = reader.high;
-        }
+        if (field === 1) this.#time('time', row);
+        else if (field === 11) this.#time('observedTime', row);
       } else if (wireType === VARINT && field === 2) severity = reader.low;
       else if (wireType === FIXED32 && field === 8) this.#number('trace.flags', row, reader.low);
       else if (wireType === VARINT && field === 7) {
@@ -145,7 +147,6 @@ export class Rows {
       }
     }
     if (!good || reader.bad) return false;
-    if (batch.time?.kind[row] !== INT) this.#time(row, observedLow, observedHigh);
     this.#severity(row, severity, textStart, textStop);
     return true;
   }
@@ -171,9 +172,7 @@ export class Rows {
   #undo(row: number): void {
     const { batch } = this;
     for (const column of batch.columns) column.clear(row);
-    for (const column of [batch.time, batch.severity, batch.body, batch.traceId, batch.spanId]) {
-      column?.clear(row);
-    }
+    for (const field of recordFields) batch[field]?.clear(row);
     if (this.#isLine?.[row] !== 1) return;
     this.#lines--;
     this.#isLine[row] = 0;
@@ -205,11 +204,14 @@ export class Rows {
     return true;
   }
 
-  #time(row: number, low: number, high: number): void {
-    if (low === 0 && high === 0) return;
+  /** Zero is no time. */
+  #time(field: 'time' | 'observedTime', row: number): void {
     const { batch } = this;
-    batch.time ??= batch.recordColumn('time');
-    batch.time.setSpan(row, INT, low, high);
+    const { low, high } = this.#reader;
+    if (low === 0 && high === 0) return;
+    const column = batch[field] ?? batch.recordColumn(field);
+    batch[field] = column;
+    column.setSpan(row, INT, low, high);
   }
 
   /** The text is kept where it says something else than the number does. */
