@@ -2,6 +2,7 @@
 // Every key is always there; what a record lacks is null. Cells are copied as bytes.
 
 import type { Batch } from '../pipeline/batch.ts';
+import { viewOf } from '../pipeline/buffers.ts';
 import { jsonSafe } from '../pipeline/cell_values.ts';
 import {
   ABSENT,
@@ -114,11 +115,6 @@ export class JsonRecordEncoder {
     }
     return bytes;
   }
-}
-
-/** A view of a buffer's memory that word copies read through. */
-export function viewOf(bytes: Buffer): DataView {
-  return new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
 }
 
 /** A value as compact JSON; bigints and bytes as in OTLP/JSON. */

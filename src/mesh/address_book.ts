@@ -2,8 +2,9 @@
 // rows whose own fields do not settle the matter.
 
 import type { Batch } from '../pipeline/batch.ts';
+import { viewOf } from '../pipeline/buffers.ts';
 import { ABSENT, type Column, TEXT } from '../pipeline/column.ts';
-import { SpanMemo, viewOf } from '../pipeline/span_memo.ts';
+import { SpanMemo } from '../pipeline/span_memo.ts';
 import { findIp, ipOf, ipSpan, isLocalIp, portIn, portOfAddress } from './address.ts';
 import type { CallFacts, PartyFacts } from './call_facts.ts';
 import type { Inventory, Owners } from './inventory/inventory.ts';

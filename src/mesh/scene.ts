@@ -1,8 +1,8 @@
 // Everything that the rules look at for one row. One object for the life of a processor, pointed at row after row.
 
 import type { Batch } from '../pipeline/batch.ts';
+import { viewOf } from '../pipeline/buffers.ts';
 import { ABSENT, type Column } from '../pipeline/column.ts';
-import { viewOf } from '../pipeline/span_memo.ts';
 import { AddressBook, AddressCell } from './address_book.ts';
 import { type Call, type MeshRules, partyRules } from './call.ts';
 import {

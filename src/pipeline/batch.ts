@@ -15,7 +15,6 @@ import { millisToWords, parsedTime, parseTime, toWords, words } from './time.ts'
 export type RowSource = 'line' | 'als' | 'otlp' | 'none';
 
 const noFacts: Attributes = Object.freeze({});
-
 /**
  * Rows over one chunk of bytes. A receiver makes it, processors add columns and narrow the selection, exporters read.
  * Rows keep the order in which they were read. `keep` moves nothing. A cell that is ABSENT says that the record has no
@@ -58,7 +57,7 @@ export class Batch extends Fields {
 
   /** A batch of at most `rows` rows over `bytes`; whoever makes it adds them. With `like`: the rows of that one. */
   constructor(bytes: Buffer, length: number, rows: number, like?: Batch) {
-    super(like?.capacity ?? Math.max(64, 2 ** Math.ceil(Math.log2(Math.max(1, rows)))));
+    super(like?.capacity ?? Math.max(64, 1 << (32 - Math.clz32(rows - 1))));
     this.bytes = bytes;
     this.length = length;
     if (like === undefined) this.#places = takePlaces(this.capacity);

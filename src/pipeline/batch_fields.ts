@@ -21,8 +21,8 @@ export type Undecoded<Rows> = {
   /** By row, the bytes of its record as it came: they say all that its fields will. */
   readonly starts: Int32Array;
   readonly ends: Int32Array;
-  /** By row, 1: its record has its observed time. Undefined: none has. */
-  readonly observed: Uint8Array | undefined;
+  /** Whether the records have their observed times; otherwise none has. */
+  readonly observed: boolean;
   /** How many of the batch's bytes came in. */
   readonly sourceLength: number;
   /** How many columns there will be, roughly. */
@@ -240,8 +240,9 @@ export abstract class Fields {
     const columns = this.#columns;
     for (const column of this.#recordColumns) if (!columns.includes(column)) giveColumn(column);
     for (const column of columns) if (!this.#borrowed.has(column)) giveColumn(column);
-    this.#recordColumns.length = 0;
-    columns.length = 0;
+    // Setting a length is slow, whatever it was.
+    if (this.#recordColumns.length > 0) this.#recordColumns.length = 0;
+    if (columns.length > 0) columns.length = 0;
     this.#byName = undefined;
     this.#pending = false;
   }

@@ -49,3 +49,8 @@ export class BufferPool {
 
 /** The pool of the process: buffers carry no state, so that sharing it couples nothing but memory. */
 export const buffers = new BufferPool();
+
+/** The same bytes, for reading and writing numbers. */
+export function viewOf(bytes: Buffer): DataView {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+}

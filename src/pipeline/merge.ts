@@ -56,23 +56,20 @@ export function mergeBatches(batches: readonly Batch[]): Batch {
 function stayUndecoded(merged: Batch, batches: readonly Batch[]): boolean {
   const [first] = batches;
   if (first?.undecoded === undefined) return false;
-  if (batches.some(({ undecoded }) => undecoded === undefined)) return false;
-  const { fill, starts: firstStarts } = first.undecoded;
+  const { fill, starts: firstStarts, observed } = first.undecoded;
+  if (batches.some(({ undecoded }) => undecoded?.observed !== observed)) return false;
   // Where rows are lines, their records are more than that.
   const apart = firstStarts !== first.rowStart;
   const starts = apart ? new Int32Array(merged.capacity) : merged.rowStart;
   const ends = apart ? new Int32Array(merged.capacity) : merged.rowEnd;
-  let observed: Uint8Array | undefined;
   let base = 0;
   let columns = 0;
   for (const batch of batches) {
     const own = batch.undecoded!;
-    if (own.observed !== undefined) observed ??= new Uint8Array(merged.capacity);
     for (let i = 0; i < batch.count; i++) {
       const row = batch.selection[i]!;
       starts[merged.rows + i] = own.starts[row]! + base;
       ends[merged.rows + i] = own.ends[row]! + base;
-      if (own.observed !== undefined) observed![merged.rows + i] = own.observed[row]!;
     }
     copyRows(merged, batch, { base, length: own.sourceLength });
     base += own.sourceLength;

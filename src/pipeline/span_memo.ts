@@ -1,8 +1,8 @@
 // What was derived from a value, found again by the value's bytes: most values of a stream were seen a moment ago, and
 // making a string only to look it up would cost more than the rest of a processor.
 
-/** Keys longer than this are not kept: hostile values must not fill the memory. */
-const keyBytesMax = 2048;
+import { viewOf } from './buffers.ts';
+
 /** Slots looked at before one is overwritten: bounds the cost of keys that collide on purpose. */
 const probesMax = 8;
 
@@ -13,6 +13,7 @@ const probesMax = 8;
 export class SpanMemo<T> {
   readonly #make: (bytes: Buffer, start: number, end: number) => T;
   readonly #entriesMax: number;
+  readonly #keyBytesMax: number;
   readonly #mask: number;
   /** Per slot: entry + 1, or 0. */
   readonly #slots: Int32Array;
@@ -23,12 +24,20 @@ export class SpanMemo<T> {
   #keyView = viewOf(this.#keys);
   #keyBytes = 0;
   #values: T[] = [];
-  #text = Buffer.alloc(keyBytesMax * 3 + 8);
-  #textView = viewOf(this.#text);
+  readonly #text: Buffer;
+  readonly #textView: DataView;
 
-  constructor(make: (bytes: Buffer, start: number, end: number) => T, entriesMax = 4096) {
+  /** Keys of more than `keyBytesMax` are not kept: hostile values must not fill the memory. */
+  constructor(
+    make: (bytes: Buffer, start: number, end: number) => T,
+    entriesMax = 4096,
+    keyBytesMax = 2048,
+  ) {
     this.#make = make;
     this.#entriesMax = entriesMax;
+    this.#keyBytesMax = keyBytesMax;
+    this.#text = Buffer.alloc(keyBytesMax * 3 + 8);
+    this.#textView = viewOf(this.#text);
     const slots = 2 ** Math.ceil(Math.log2(entriesMax * 2));
     this.#mask = slots - 1;
     this.#slots = new Int32Array(slots);
@@ -44,7 +53,7 @@ export class SpanMemo<T> {
   /** What is kept for the bytes start..end, which `view` shows too. Four bytes beyond `end` are readable. */
   get(bytes: Buffer, view: DataView, start: number, end: number): T {
     const length = end - start;
-    if (length > keyBytesMax) return this.#make(bytes, start, end);
+    if (length > this.#keyBytesMax) return this.#make(bytes, start, end);
     const hash = hashOf(view, start, length);
     const slots = this.#slots;
     let slot = hash & this.#mask;
@@ -65,7 +74,7 @@ export class SpanMemo<T> {
 
   /** The same for a text that is no span of a batch. */
   getText(text: string): T {
-    if (text.length > keyBytesMax) {
+    if (text.length > this.#keyBytesMax) {
       const bytes = Buffer.from(text);
       return this.#make(bytes, 0, bytes.length);
     }
@@ -110,11 +119,6 @@ export class SpanMemo<T> {
     bytes.copy(this.#keys, this.#keyBytes, start, end);
     this.#keyBytes += length;
   }
-}
-
-/** The same bytes for reading words. */
-export function viewOf(bytes: Buffer): DataView {
-  return new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
 }
 
 /** Length and up to six words spread over the bytes: values that differ in one place mostly differ in one of them. */

@@ -43,11 +43,7 @@ const usual: Record<string, number[]> = {
     ...pair(utf8('response.flags'), ...list('UF', 'URX')),
     ...traceId,
     ...spanId,
-    ...observed,
   ],
-  'no time but that of its observer': observed,
-  'the observed time before something else': [...time, ...observed, ...text('a', low)],
-  'an observed time of zero': [...time, ...fixed64(11, 0n)],
   'attributes on both sides': [...text('a', low), ...time, ...text('b', low)],
 };
 
@@ -60,13 +56,20 @@ const lines: Record<string, number[]> = {
   ],
 };
 
+const observers: Record<string, (record: number[]) => number[]> = {
+  '': (record) => record,
+  ', observed': (record) => [...record, ...observed],
+  ', observed before all else': (record) => [...observed, ...record],
+  ', observed at a time of zero': (record) => [...record, ...fixed64(11, 0n)],
+};
+
 const unusual: Record<string, number[]> = {
+  'an observed time, where others have none': observed,
   'a line, where others have none': line('x'),
   'another body': part(5, 0x18, 1),
   'a time of zero': fixed64(1, 0n),
   'two times': [...time, ...fixed64(1, 2n)],
   'an observed time of zero before something else': [...fixed64(11, 0n), ...text('a', low)],
-  'two observed times': [...observed, ...fixed64(11, 78n)],
   'a severity without its text': [0x10, 9],
   'a severity with other text': [0x10, 9, ...part(3, ...utf8('Info'))],
   'a severity that there is not': [0x10, 25, ...part(3, ...utf8('FATAL'))],
@@ -145,11 +148,15 @@ function decodedAtOnce(decoder: OtlpDecoder, message: Buffer, observedMs = 5) {
 }
 
 describe('otlp leaves alone what says all that would be said of it:', () => {
-  for (const [name, record] of Object.entries({ ...usual, ...lines })) {
+  const cases = Object.entries({ ...usual, ...lines }).flatMap(([name, record]) => {
+    const other = [...text('z', low), ...(name in lines ? line('z') : [])];
+    return Object.entries(observers).map(
+      ([by, seen]) => [name + by, request([record, other, record].map(seen))] as const,
+    );
+  });
+  for (const [name, message] of cases) {
     test(name, () => {
       const decoder = new OtlpDecoder('auto');
-      const other = [...text('z', low), ...(name in lines ? line('z') : [])];
-      const message = request([record, other, record]);
       for (let round = 0; round < 2; round++) {
         const { batches, readings } = decoder.decode([{ message }], 5);
         expect(readings).toEqual([{ records: 3, rejected: 0 }]);
@@ -190,6 +197,16 @@ describe('otlp decodes at once a request with', () => {
       expect(batches.some(({ undecoded }) => undecoded !== undefined)).toBe(false);
     });
   }
+
+  test('two observed times, even where others have one', () => {
+    const isLeft = (...record: number[]): boolean => {
+      const message = request([observed, record]);
+      return new OtlpDecoder('auto').decode([{ message }], 5).batches[0]?.undecoded !== undefined;
+    };
+    expect(isLeft(...observed, ...observed)).toBe(false);
+    expect(isLeft(...observed, ...fixed64(11, 0n))).toBe(false);
+    expect(isLeft(...observed)).toBe(true);
+  });
 
   test('a scope that its records show, and not one of ours', () => {
     const isLeft = (scope: number[]): boolean => {
@@ -268,12 +285,8 @@ const attributes = (key: fc.Arbitrary<number[]>, value: fc.Arbitrary<number[]>) 
 const usualRecord = fc.oneof(
   fc.constantFrom(...Object.values(usual)),
   fc
-    .tuple(
-      fc.subarray([time, warning, traceId, spanId]),
-      attributes(usualKey, usualValue),
-      fc.constantFrom([], observed, observed),
-    )
-    .map(([first, pairs, last]) => [...first.flat(), ...pairs, ...last]),
+    .tuple(fc.subarray([time, warning, traceId, spanId]), attributes(usualKey, usualValue))
+    .map(([first, pairs]) => [...first.flat(), ...pairs]),
 );
 const usualLine = fc
   .tuple(fc.constantFrom(...Object.values(lines)), usualRecord, fc.boolean())
@@ -290,8 +303,15 @@ const resource = fc
   .map((name) => part(1, ...part(1, ...part(1, 110), ...part(2, ...part(1, ...utf8(name))))));
 const messageOf = (record: fc.Arbitrary<number[]>) =>
   fc
-    .tuple(fc.array(record, { maxLength: 4 }), fc.array(record, { maxLength: 2 }), resource)
-    .map(([first, second, facts]) => Buffer.concat([request(first), request(second, [], facts)]));
+    .tuple(
+      fc.array(record, { maxLength: 4 }),
+      fc.array(record, { maxLength: 2 }),
+      resource,
+      fc.constantFrom(...Object.values(observers)),
+    )
+    .map(([first, second, facts, seen]) =>
+      Buffer.concat([request(first.map(seen)), request(second.map(seen), [], facts)]),
+    );
 const message = fc.oneof(
   { weight: 3, arbitrary: messageOf(usualRecord) },
   { weight: 2, arbitrary: messageOf(usualLine) },

@@ -3,7 +3,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { matches, noPattern, Patterns } from '../../src/encoding/json_lines/words.ts';
-import { viewOf } from '../../src/encoding/otlp/writer.ts';
+import { viewOf } from '../../src/pipeline/buffers.ts';
 
 /** Bytes that make doubles which are no numbers, or zero in two ways, and letters. */
 const byte = fc.constantFrom(0, 0x61, 0x62, 0x7f, 0x80, 0xf0, 0xf8, 0xff);

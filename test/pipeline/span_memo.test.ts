@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { SpanMemo, viewOf } from '../../src/pipeline/span_memo.ts';
+import { viewOf } from '../../src/pipeline/buffers.ts';
+import { SpanMemo } from '../../src/pipeline/span_memo.ts';
 
 test('span memo makes the value of the same bytes once, wherever they stand', () => {
   let made = 0;

@@ -2,8 +2,8 @@
 // ends, and what is between is solved (region.ts). Nothing is written before the whole line fits.
 
 import type { Batch } from '../../pipeline/batch.ts';
+import { viewOf } from '../../pipeline/buffers.ts';
 import { ABSENT, Column, NUMBER, TEXT } from '../../pipeline/column.ts';
-import { viewOf } from '../../pipeline/span_memo.ts';
 import {
   AMBIGUOUS,
   type LineParser,

@@ -1,6 +1,7 @@
 // The cells that hold a field in the batch at hand, and their text. Facts of the stream stand in for columns.
 
 import type { Batch } from '../../pipeline/batch.ts';
+import { viewOf } from '../../pipeline/buffers.ts';
 import { textOf } from '../../pipeline/cell_values.ts';
 import {
   ABSENT,
@@ -15,7 +16,6 @@ import {
   TRUE,
 } from '../../pipeline/column.ts';
 import type { AnyValue } from '../../pipeline/record.ts';
-import { viewOf } from '../../pipeline/span_memo.ts';
 import { escapeJson, type Out } from './out.ts';
 
 /** Resource attributes that say what a field says. */

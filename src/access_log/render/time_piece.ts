@@ -1,8 +1,8 @@
 // START_TIME and its kin. A time that stands in the batch as the format would print it is copied.
 
 import type { Batch } from '../../pipeline/batch.ts';
+import { viewOf } from '../../pipeline/buffers.ts';
 import { type Column, INT, TEXT } from '../../pipeline/column.ts';
-import { viewOf } from '../../pipeline/span_memo.ts';
 import { parsedTime, parseTime } from '../../pipeline/time.ts';
 import type { Command } from '../format/grammar.ts';
 import { TimePrinter } from '../format/time_text.ts';

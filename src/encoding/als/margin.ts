@@ -1,8 +1,7 @@
 // Room behind the source bytes of a batch for text that stands nowhere in them: addresses, times, JSON of structs.
 
 import type { Batch } from '../../pipeline/batch.ts';
-import { buffers, slackBytes } from '../../pipeline/buffers.ts';
-import { viewOf } from '../../pipeline/span_memo.ts';
+import { buffers, slackBytes, viewOf } from '../../pipeline/buffers.ts';
 
 let margins = 0;
 

@@ -2,8 +2,8 @@
 // JSON.parse accepts as an object, nested no deeper than `depthMax`; of a key that stands twice the last value counts.
 
 import type { Batch } from '../../pipeline/batch.ts';
+import { viewOf } from '../../pipeline/buffers.ts';
 import { FALSE, NESTED, NUMBER, TEXT, TRUE } from '../../pipeline/column.ts';
-import { viewOf } from '../../pipeline/span_memo.ts';
 import { CellWriter } from './cells.ts';
 import {
   closingQuote,

@@ -3,6 +3,7 @@
 
 import { codeOfFlags, flagLists, splitFlags } from '../../access_log/flag_lists.ts';
 import type { Batch } from '../../pipeline/batch.ts';
+import { viewOf } from '../../pipeline/buffers.ts';
 import {
   ABSENT,
   BYTES,
@@ -21,7 +22,6 @@ import { matches } from '../json_lines/words.ts';
 import { readAnyValue } from './any_value_reader.ts';
 import { type AttributeKeys, follow, type Slot } from './attribute_keys.ts';
 import { LENGTH_DELIMITED, ProtobufReader } from './reader.ts';
-import { viewOf } from './writer.ts';
 
 export type AttributeOptions = {
   readonly keys: AttributeKeys;

@@ -3,7 +3,7 @@
 import { fieldOf, fieldOfKey } from '../../access_log/fields.ts';
 import { Batch } from '../../pipeline/batch.ts';
 import type { Undecoded } from '../../pipeline/batch_fields.ts';
-import { buffers, slackBytes } from '../../pipeline/buffers.ts';
+import { buffers, slackBytes, viewOf } from '../../pipeline/buffers.ts';
 import type { Attributes } from '../../pipeline/record.ts';
 import { AttributeCells } from './attribute_cells.ts';
 import { AttributeKeys } from './attribute_keys.ts';
@@ -103,12 +103,13 @@ export class OtlpDecoder {
       return undefined;
     }
     const { batch } = rows;
+    const view = viewOf(batch.bytes);
     const passable = this.#passable;
-    passable.begin(batch.bytes);
+    passable.begin(batch.bytes, view);
     const taken: number[] = [];
     for (let i = 0; i < ends.length; i++) {
       const before = batch.rows;
-      if (!this.#records(rows, ends[i - 1] ?? 0, ends[i]!, passable)) {
+      if (!this.#records(rows, view, ends[i - 1] ?? 0, ends[i]!, passable)) {
         rows.clear();
         this.#misses = Math.min(this.#misses + 1, missesMax);
         this.#skips = 2 ** this.#misses - 1;
@@ -141,11 +142,12 @@ export class OtlpDecoder {
   /** Rows for the records of all requests, and how many of each are well-formed. */
   #read(rows: Rows, ends: readonly number[]): number[] {
     const { batch } = rows;
+    const view = viewOf(batch.bytes);
     this.#plain.begin(batch);
     this.#printed.begin(batch);
     const taken = ends.map((end, i) => {
       const before = batch.rows;
-      this.#records(rows, ends[i - 1] ?? 0, end, undefined);
+      this.#records(rows, view, ends[i - 1] ?? 0, end, undefined);
       return batch.rows - before;
     });
     this.#plain.end();
@@ -184,8 +186,14 @@ export class OtlpDecoder {
     return request.bad || logs.bad || scope.bad ? -1 : records;
   }
 
-  /** The records of the request in bytes from..to. False: one is not passable. */
-  #records(rows: Rows, from: number, to: number, passable: Passable | undefined): boolean {
+  /** The records of the request in bytes from..to, which `view` shows too. False: one is not passable. */
+  #records(
+    rows: Rows,
+    view: DataView,
+    from: number,
+    to: number,
+    passable: Passable | undefined,
+  ): boolean {
     const { bytes } = rows.batch;
     this.#turn(bytes);
     const request = this.#request;
@@ -197,7 +205,8 @@ export class OtlpDecoder {
       let facts = noFacts;
       logs.enter(start, stop);
       while (logs.next()) {
-        if (logs.field === 1) facts = this.#resources.of(bytes, logs.start, logs.stop) ?? facts;
+        if (logs.field !== 1) continue;
+        facts = this.#resources.of(bytes, view, logs.start, logs.stop) ?? facts;
       }
       const isEnvoy = this.#accessLogs === 'auto' && ResourceFacts.isEnvoy(facts);
       const isPrinted = isEnvoy || this.#accessLogs === 'always';

@@ -2,13 +2,14 @@
 
 import type { Batch } from '../../pipeline/batch.ts';
 import type { Undecoded } from '../../pipeline/batch_fields.ts';
+import { viewOf } from '../../pipeline/buffers.ts';
 import { ABSENT, BYTES, type Column, INT, TEXT } from '../../pipeline/column.ts';
 import { type Attributes, severityText } from '../../pipeline/record.ts';
 import { millisToWords, words } from '../../pipeline/time.ts';
 import { putKeyValue } from './any_value.ts';
 import { encodeOnce, putCell, putText } from './cell.ts';
 import { FieldsBody, FieldsWriter, type RowWriter } from './fields.ts';
-import { ProtobufWriter, viewOf } from './writer.ts';
+import { ProtobufWriter } from './writer.ts';
 
 const RESOURCE_LOGS = 0x0a;
 const RESOURCE = 0x0a;
@@ -45,6 +46,7 @@ const headroomBytes = 8;
 /** What a record takes besides its own bytes when it is passed on. */
 const passedBytes = 16;
 const observedBytes = 9;
+const noView = new DataView(new ArrayBuffer(0));
 
 /** One request: rows `from` to `next` of the batch in the encoder's order. `release` it once nobody reads it. */
 export type OtlpRequest = {
@@ -88,7 +90,7 @@ export class OtlpEncoder {
   encode(batch: Batch, from = 0): OtlpRequest {
     const rows = rowsByResource(batch);
     const passed = this.#passed(batch);
-    const view = viewOf(batch.bytes);
+    const view = passed === undefined ? viewOf(batch.bytes) : noView;
     const size = passed
       ? batch.length + batch.count * passedBytes
       : 2 * batch.length + batch.count * 64;
@@ -181,24 +183,23 @@ export class OtlpEncoder {
     const row = rows[first]!;
     const start = starts[row]!;
     let end = ends[row]!;
-    const isObserved = observed?.[row] === 1;
     out.byte(LOG_RECORD);
-    out.varint(end - start + (isObserved ? 0 : observedBytes));
+    out.varint(end - start + (observed ? 0 : observedBytes));
     let next = first + 1;
-    if (observed !== undefined && isObserved) {
+    if (observed) {
       const last = start + this.#options.bytesMax - (out.at - headroomBytes);
       for (; next < batch.count; next++) {
         const follower = rows[next]!;
         const from = starts[follower]!;
         const to = ends[follower]!;
-        if (from - end !== headBytes(to - from) || to > last || observed[follower] !== 1) break;
+        if (from - end !== headBytes(to - from) || to > last) break;
         end = to;
       }
     }
     out.reserve(end - start);
     batch.bytes.copy(out.buffer, out.at, start, end);
     out.at += end - start;
-    if (!isObserved) this.#ourTime(out);
+    if (!observed) this.#ourTime(out);
     return next;
   }
 

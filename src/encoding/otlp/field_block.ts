@@ -2,10 +2,11 @@
 // processor guesses right what nearly every cell of a column is. Then row by row they are where they belong.
 
 import type { Batch } from '../../pipeline/batch.ts';
+import { viewOf } from '../../pipeline/buffers.ts';
 import { type Column, kinds } from '../../pipeline/column.ts';
 import { BOOL as bool, FLOAT64 as float64, INT64 as int64 } from './any_value.ts';
 import { integerOf, isText } from './cell.ts';
-import { copyWords as copy, type Piece, ProtobufWriter, viewOf } from './writer.ts';
+import { copyWords as copy, type Piece, ProtobufWriter } from './writer.ts';
 
 // Compiled code has constants of this module in it, and looks up those of others each time.
 const { ABSENT, CODE, DOUBLE, FALSE, INT, NUMBER, TEXT, TRUE } = kinds;

@@ -2,6 +2,7 @@
 // the exporter: rows are written some at once (field_block.ts), what is too long for that one by one.
 
 import type { Batch } from '../../pipeline/batch.ts';
+import { viewOf } from '../../pipeline/buffers.ts';
 import { ABSENT, CODE, type Dictionary, TEXT } from '../../pipeline/column.ts';
 import { KVLIST, putKeyValue } from './any_value.ts';
 import { codeBytes, encodeOnce, isText, putCell } from './cell.ts';
@@ -13,7 +14,6 @@ import {
   type ProtobufWriter,
   pieceOf,
   varintSize,
-  viewOf,
 } from './writer.ts';
 
 /** A column's KeyValue up to its value. And whole ones for the values of dictionaries. */

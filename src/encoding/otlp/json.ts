@@ -1,9 +1,9 @@
 // OTLP/JSON. There is one encoder and one decoder of records, for protobuf; JSON is made from its bytes, and read into
 // them (from_json.ts).
 
+import { viewOf } from '../../pipeline/buffers.ts';
 import { ByteWriter, type Piece, pieceOf } from '../byte_writer.ts';
 import { FIXED32, FIXED64, LENGTH_DELIMITED, ProtobufReader } from './reader.ts';
-import { viewOf } from './writer.ts';
 
 type Kind = 'string' | 'bytes' | 'hex' | 'int64' | 'int32' | 'bool' | 'double' | Message;
 type Field = {

@@ -3,6 +3,7 @@
 
 import { isUtf8 } from 'node:buffer';
 import { flagLists } from '../../access_log/flag_lists.ts';
+import { viewOf } from '../../pipeline/buffers.ts';
 import { severityText } from '../../pipeline/record.ts';
 import { SpanMemo } from '../../pipeline/span_memo.ts';
 import { matches } from '../json_lines/words.ts';
@@ -18,7 +19,6 @@ import { codeBytes } from './cell.ts';
 import { LENGTH_DELIMITED, ProtobufReader } from './reader.ts';
 import type { Rows, Span } from './rows.ts';
 import { Scope } from './scope.ts';
-import { viewOf } from './writer.ts';
 
 const TIME = 0x09;
 const SEVERITY_NUMBER = 0x10;
@@ -58,11 +58,11 @@ export class Passable {
     this.#last = keys.root;
   }
 
-  /** Turns to the messages in `bytes`. */
-  begin(bytes: Buffer): void {
+  /** Turns to the messages in `bytes`, which `view` shows too. */
+  begin(bytes: Buffer, view: DataView): void {
     this.#keys.prune();
     this.#bytes = bytes;
-    this.#view = viewOf(bytes);
+    this.#view = view;
     this.#first = this.#record + 1;
     this.columns = 0;
     this.idTextBytes = 0;

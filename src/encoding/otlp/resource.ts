@@ -2,6 +2,7 @@
 // be the same object again.
 
 import type { AnyValue, Attributes } from '../../pipeline/record.ts';
+import { SpanMemo } from '../../pipeline/span_memo.ts';
 import { readKeyValues } from './any_value_reader.ts';
 
 /** The labels that Envoy's access logger adds, under the names that a node has elsewhere. */
@@ -18,19 +19,11 @@ const resourceBytesMax = 8192;
 
 /** Reads resources. */
 export class ResourceFacts {
-  readonly #known = new Map<string, Attributes>();
+  readonly #known = new SpanMemo(readResource, resourcesMax, resourceBytesMax);
 
-  /** The facts of the Resource in bytes start..end; undefined when it is malformed. */
-  of(bytes: Buffer, start: number, end: number): Attributes | undefined {
-    if (end - start > resourceBytesMax) return readResource(bytes, start, end);
-    const key = bytes.latin1Slice(start, end);
-    const known = this.#known.get(key);
-    if (known !== undefined) return known;
-    const facts = readResource(bytes, start, end);
-    if (facts === undefined) return undefined;
-    if (this.#known.size >= resourcesMax) this.#known.clear();
-    this.#known.set(key, facts);
-    return facts;
+  /** The facts of the Resource in bytes start..end, which `view` shows too; undefined when it is malformed. */
+  of(bytes: Buffer, view: DataView, start: number, end: number): Attributes | undefined {
+    return this.#known.get(bytes, view, start, end);
   }
 
   /** Whether the facts come from Envoy's own access logger. */

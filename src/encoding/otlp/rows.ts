@@ -22,8 +22,8 @@ export class Rows {
   /** By row, the bytes of its record. */
   starts: Int32Array;
   ends: Int32Array;
-  /** By row, 1: its record has its observed time. Undefined: none has. */
-  observed: Uint8Array | undefined;
+  /** Whether those that are left undecoded have their observed times. */
+  observed = false;
   readonly #reader: ProtobufReader;
   readonly #indexes = new Map<Attributes, number>();
   readonly #resources: Attributes[] = [];
@@ -74,15 +74,15 @@ export class Rows {
     return true;
   }
 
-  /** The LogRecord in bytes start..stop, undecoded, `observed` or not. False: others have a line and this one has none, or the reverse. */
+  /**
+   * The LogRecord in bytes start..stop, undecoded. False: others have a line and this one has none, or the reverse; or
+   * an observed time.
+   */
   leave(start: number, stop: number, line: Span, observed: boolean): boolean {
     const { batch } = this;
     const isLine = line.start >= 0;
-    if (batch.rows > 0 && isLine !== this.#lines > 0) return false;
-    if (observed) {
-      this.observed ??= new Uint8Array(batch.capacity);
-      this.observed[batch.rows] = 1;
-    }
+    if (batch.rows === 0) this.observed = observed;
+    else if (isLine !== this.#lines > 0 || observed !== this.observed) return false;
     if (!isLine) {
       this.#add(start, stop);
       return true;
@@ -111,7 +111,6 @@ export class Rows {
     this.#indexes.clear();
     this.#resources.length = 0;
     this.#resourceOf = undefined;
-    this.observed = undefined;
   }
 
   /** The cells of a row from the LogRecord in bytes start..stop. False: it is malformed. */

@@ -1,7 +1,7 @@
 // A growing buffer for protobuf. Lengths stand before what they measure, so they are kept free and filled in
 // afterwards. Typed arrays are read with `!` as in column.ts.
 
-import { buffers, slackBytes } from '../../pipeline/buffers.ts';
+import { buffers, slackBytes, viewOf } from '../../pipeline/buffers.ts';
 
 /** Protobuf being put together, in a buffer of the pool. */
 export class ProtobufWriter {
@@ -184,11 +184,6 @@ export function pieceOf(bytes: Uint8Array): Piece {
   const padded = new Uint8Array(bytes.length + 16);
   padded.set(bytes);
   return { length: bytes.length, view: new DataView(padded.buffer) };
-}
-
-/** A view of a buffer's memory. */
-export function viewOf(bytes: Buffer): DataView {
-  return new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
 }
 
 /** How many bytes the varint of a length takes. */

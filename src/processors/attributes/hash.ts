@@ -4,9 +4,10 @@ import { createHash, createHmac } from 'node:crypto';
 import { FieldReader } from '../../access_log/filter/field_reader.ts';
 import { Names } from '../../mesh/names.ts';
 import type { Batch } from '../../pipeline/batch.ts';
+import { viewOf } from '../../pipeline/buffers.ts';
 import { textOf } from '../../pipeline/cell_values.ts';
 import { ABSENT } from '../../pipeline/column.ts';
-import { SpanMemo, viewOf } from '../../pipeline/span_memo.ts';
+import { SpanMemo } from '../../pipeline/span_memo.ts';
 
 export class FieldHasher {
   readonly #name: string;

@@ -7,8 +7,8 @@ import { splitFlags } from '../../access_log/flag_lists.ts';
 import { CellMemo } from '../../mesh/cell_memo.ts';
 import { type Names, NO_NAME } from '../../mesh/names.ts';
 import type { Batch } from '../../pipeline/batch.ts';
+import { viewOf } from '../../pipeline/buffers.ts';
 import { ABSENT, CODE, type Column, type Dictionary } from '../../pipeline/column.ts';
-import { viewOf } from '../../pipeline/span_memo.ts';
 
 /** Severity numbers by class of outcome. */
 export type Severities = {

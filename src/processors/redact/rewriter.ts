@@ -3,8 +3,9 @@
 import { FieldReader, type Source } from '../../access_log/filter/field_reader.ts';
 import type { Names } from '../../mesh/names.ts';
 import type { Batch } from '../../pipeline/batch.ts';
+import { viewOf } from '../../pipeline/buffers.ts';
 import { ABSENT, type Column } from '../../pipeline/column.ts';
-import { SpanMemo, viewOf } from '../../pipeline/span_memo.ts';
+import { SpanMemo } from '../../pipeline/span_memo.ts';
 import { copyOf } from './own_body.ts';
 
 const UNCHANGED = -1;

@@ -5,9 +5,10 @@ import { FieldReader } from '../../access_log/filter/field_reader.ts';
 import type { RequestDraw } from '../../access_log/filter/fraction.ts';
 import { named } from '../../access_log/filter/names.ts';
 import type { Batch } from '../../pipeline/batch.ts';
+import { viewOf } from '../../pipeline/buffers.ts';
 import type { Column } from '../../pipeline/column.ts';
 
-import { SpanMemo, viewOf } from '../../pipeline/span_memo.ts';
+import { SpanMemo } from '../../pipeline/span_memo.ts';
 import type { Budget, Key } from './budget.ts';
 import type { TraceDraw } from './trace_draw.ts';
 

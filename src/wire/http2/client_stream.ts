@@ -140,7 +140,9 @@ export class ClientStream {
       if (status !== undefined || !ends) return errorCode.PROTOCOL_ERROR;
       this.#reader.headers(headers, true);
     } else {
-      if (status === undefined || !/^[1-9]\d\d$/.test(status)) return errorCode.PROTOCOL_ERROR;
+      if (status === undefined || (status !== '200' && !/^[1-9]\d\d$/.test(status))) {
+        return errorCode.PROTOCOL_ERROR;
+      }
       // The answer is still to come.
       if (status.startsWith('1')) return ends ? errorCode.PROTOCOL_ERROR : undefined;
       this.#hasHead = true;
