@@ -129,12 +129,13 @@ function flags(text: string | undefined): object | undefined {
   return Object.fromEntries(text.split(',').map((flag) => [flagFields[flag] ?? '', true]));
 }
 
-/** A LogRecord: every key of the JSON line as an attribute, or the line itself as the body. */
+/**
+ * A LogRecord: every key of the JSON line as an attribute, or the line itself as the body. Envoy says no observed time,
+ * every SDK of OpenTelemetry and meshlog do.
+ */
 function logRecord(form: Form, entry: Entry): Buffer {
   const line = jsonLine(entry);
-  const time = Buffer.alloc(9);
-  time[0] = 0x09;
-  time.writeBigUInt64LE(BigInt(entry.startMs) * 1_000_000n, 1);
+  const time = fixed64(1, entry.startMs);
   if (form === 'otlp_lines') {
     return Buffer.concat([time, delimited(5, delimited(1, Buffer.from(line)))]);
   }
@@ -144,7 +145,15 @@ function logRecord(form: Form, entry: Entry): Buffer {
     form === 'otlp_envoy'
       ? values.map(([key, value]) => [key, value === null ? '-' : String(value)] as const)
       : values.filter(([, value]) => value !== null);
-  return Buffer.concat([time, keyValues(6, attributes)]);
+  const observed = form === 'otlp_envoy' ? [] : [fixed64(11, entry.startMs + entry.durationMs)];
+  return Buffer.concat([time, keyValues(6, attributes), ...observed]);
+}
+
+function fixed64(field: number, ms: number): Buffer {
+  const bytes = Buffer.alloc(9);
+  bytes[0] = field * 8 + 1;
+  bytes.writeBigUInt64LE(BigInt(Math.round(ms * 1000)) * 1000n, 1);
+  return bytes;
 }
 
 function exportRequest(form: Form, records: readonly Buffer[]): Buffer {
