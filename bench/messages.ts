@@ -11,7 +11,7 @@ import type { Entry } from '../src/receivers/demo/mesh.ts';
 /** Envoy sends what it has gathered once its entries have this many bytes. */
 const bufferBytes = 16_384;
 
-export type Form = 'als' | 'otlp_envoy' | 'otlp' | 'otlp_lines';
+export type Form = 'als' | 'otlp_envoy' | 'otlp' | 'otlp_lines' | 'otlp_maps';
 
 /** The messages of all entries, in order. The first has what only a stream's first message says. */
 export function messagesOf(form: Form, entries: readonly Entry[]): Buffer[] {
@@ -130,8 +130,8 @@ function flags(text: string | undefined): object | undefined {
 }
 
 /**
- * A LogRecord: every key of the JSON line as an attribute, or the line itself as the body. Envoy says no observed time,
- * every SDK of OpenTelemetry and meshlog do.
+ * A LogRecord: every key of the JSON line as an attribute or as part of a map that is the body, or the line itself as the
+ * body. Envoy says no observed time, every SDK of OpenTelemetry and meshlog do.
  */
 function logRecord(form: Form, entry: Entry): Buffer {
   const line = jsonLine(entry);
@@ -146,7 +146,11 @@ function logRecord(form: Form, entry: Entry): Buffer {
       ? values.map(([key, value]) => [key, value === null ? '-' : String(value)] as const)
       : values.filter(([, value]) => value !== null);
   const observed = form === 'otlp_envoy' ? [] : [fixed64(11, entry.startMs + entry.durationMs)];
-  return Buffer.concat([time, keyValues(6, attributes), ...observed]);
+  const content =
+    form === 'otlp_maps'
+      ? delimited(5, delimited(6, keyValues(1, attributes)))
+      : keyValues(6, attributes);
+  return Buffer.concat([time, content, ...observed]);
 }
 
 function fixed64(field: number, ms: number): Buffer {

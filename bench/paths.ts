@@ -287,4 +287,6 @@ export const paths: readonly Path[] = [
   grpcTo('otlp_envoy_to_otlp', 1.0, { form: 'otlp_envoy', to: 'otlp' }),
   // Lines as bodies.
   grpcTo('otlp_lines_to_otlp', 1.0, { form: 'otlp_lines', to: 'otlp' }),
+  // Maps as bodies: what meshlog sends with `body: fields`.
+  grpcTo('otlp_maps_to_otlp', 1.5, { form: 'otlp_maps', to: 'otlp' }),
 ];

@@ -1,10 +1,12 @@
 // Cells decoded: what a row's bytes, words and codes say.
 
+import { readAnyValue } from './any_value_reader.ts';
 import {
   BYTES,
   CODE,
   type Column,
   DOUBLE,
+  ENCODED,
   ESCAPED,
   FALSE,
   INT,
@@ -42,6 +44,8 @@ export function cellValue(bytes: Buffer, column: Column, row: number): AnyValue 
       return column.dictionary?.values[a];
     case BYTES:
       return new Uint8Array(bytes.subarray(a, b));
+    case ENCODED:
+      return readAnyValue(bytes, a, b);
     default:
       return undefined;
   }

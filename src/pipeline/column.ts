@@ -25,6 +25,8 @@ export const CODE = 9;
 export const HELD = 10;
 /** Bytes a..b are opaque (an OTLP bytes value). */
 export const BYTES = 11;
+/** Bytes a..b are a list or a map as OTLP encodes an AnyValue: well-formed, and all text in it is valid UTF-8. */
+export const ENCODED = 12;
 
 /** All of them, for modules whose loops ask for them again and again. */
 export const kinds = {
@@ -40,6 +42,7 @@ export const kinds = {
   CODE,
   HELD,
   BYTES,
+  ENCODED,
 } as const;
 
 const scratch = new DataView(new ArrayBuffer(8));

@@ -9,6 +9,7 @@ import {
   CODE,
   type Column,
   Dictionary,
+  ENCODED,
   ESCAPED,
   HELD,
   NESTED,
@@ -19,7 +20,7 @@ import type { Attributes } from './record.ts';
 
 /** Kinds whose words are positions in the batch's bytes. */
 const isSpan = new Uint8Array(16);
-for (const kind of [TEXT, ESCAPED, NUMBER, NESTED, BYTES]) isSpan[kind] = 1;
+for (const kind of [TEXT, ESCAPED, NUMBER, NESTED, BYTES, ENCODED]) isSpan[kind] = 1;
 
 /**
  * A new batch with the selected rows of all batches, in order. Resources stay apart per row; attributes that differ

@@ -1,9 +1,9 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { OtlpEncoder } from '../../src/encoding/otlp/encode.ts';
-import { ProtobufReader } from '../../src/encoding/otlp/reader.ts';
 import { Batch } from '../../src/pipeline/batch.ts';
 import { Dictionary, NUMBER, TEXT } from '../../src/pipeline/column.ts';
+import { ProtobufReader } from '../../src/pipeline/protobuf_reader.ts';
 import type { AnyValue, Attributes } from '../../src/pipeline/record.ts';
 import { type SeenRecord, seenRecords } from '../support/otlp.ts';
 

@@ -12,12 +12,14 @@ import {
   line,
   list,
   low,
+  map,
   observed,
   pair,
   part,
   request,
   spanId,
   text,
+  textValue,
   time,
   traceId,
   utf8,
@@ -41,9 +43,13 @@ const usual: Record<string, number[]> = {
     ...pair(utf8('yes'), 0x10, 1),
     ...pair(utf8('bytes'), ...part(7, 0, 255)),
     ...pair(utf8('response.flags'), ...list('UF', 'URX')),
+    ...pair(utf8('list'), ...list('ä', 'b')),
+    ...pair(utf8('map'), ...map([utf8('k'), textValue('v')], [utf8('ä'), list()])),
     ...traceId,
     ...spanId,
   ],
+  'a map as its body': [...time, ...part(5, ...map([utf8('k'), [0x18, 1]])), ...text('a', low)],
+  'a list as its body': part(5, ...list('a')),
   'attributes on both sides': [...text('a', low), ...time, ...text('b', low)],
 };
 
@@ -86,8 +92,9 @@ const unusual: Record<string, number[]> = {
   'two values': pair(utf8('a'), ...part(1, 65), ...part(1, 66)),
   'a value before its key': part(6, ...part(2, 0x18, 1), ...part(1, 65)),
   'a boolean of 2': pair(utf8('a'), 0x10, 2),
-  'a list': pair(utf8('a'), ...list('UF')),
-  'a map': pair(utf8('a'), ...part(6, ...text('a', low))),
+  'a list that is none': pair(utf8('a'), ...part(5, ...text('a', low))),
+  'a map with a key twice': pair(utf8('a'), ...map([[65], [0x18, 1]], [[65], []])),
+  'a list and a line': [...part(5, ...list('a')), ...line('b')],
   'flags as text': text('response.flags', 'UF,URX'),
   'flags with a comma': pair(utf8('response.flags'), ...list('UF,URX')),
   'flags with a space': pair(utf8('response.flags'), ...list(' UF')),
@@ -270,6 +277,7 @@ const usualValue = fc.oneof(
   fc.string({ unit: 'grapheme' }).map((value) => part(1, ...utf8(value))),
   fc.nat().map((number) => [0x18, ...varint(number)]),
   fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }).map((number) => fixed64(4, number)),
+  fc.constantFrom(list('b'), map([[65], fixed64(4, 3n)], [[66], list()])),
 );
 const bytes = fc.array(fc.nat(255), { maxLength: 9 });
 const anyValue = fc.oneof(

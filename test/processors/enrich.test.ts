@@ -5,12 +5,14 @@ import fc from 'fast-check';
 import { afterEach, expect, test } from 'vitest';
 import { fieldOfKey } from '../../src/access_log/fields.ts';
 import { codeOfFlags, flagLists } from '../../src/access_log/flag_lists.ts';
+import { OtlpDecoder } from '../../src/encoding/otlp/decode.ts';
 import { Batch } from '../../src/pipeline/batch.ts';
-import { NESTED, TEXT } from '../../src/pipeline/column.ts';
+import { ENCODED, NESTED, TEXT } from '../../src/pipeline/column.ts';
 import type { Processor } from '../../src/pipeline/component.ts';
 import type { AnyValue, Attributes } from '../../src/pipeline/record.ts';
 import { enrich } from '../../src/processors/enrich/enrich.ts';
 import { testContext } from '../support/collect.ts';
+import { map, pair, request, text, textValue, utf8 } from '../support/otlp_bytes.ts';
 
 type Fields = Readonly<Record<string, AnyValue>>;
 
@@ -272,6 +274,23 @@ test('enrich names the workload that answered after the upstream peer, whoever h
   const batch = parsed([toReviews]);
   batch.setValue(batch.addColumn('filter_state.upstream_peer'), 0, peer);
   expect(fieldsOf(start().process(batch))[0]).toMatchObject(answer);
+  // A map among the attributes of an OTLP record.
+  const strings = (map: object): number[] =>
+    Object.entries(map).flatMap(([key, value]) => text(key, String(value)));
+  const entries = Object.entries(peer).map(
+    ([key, value]) => [utf8(key), textValue(value)] as const,
+  );
+  const named = Object.fromEntries(
+    Object.entries(toReviews).map(([key, value]) => [fieldOfKey(key)?.name ?? key, value]),
+  );
+  const record = [
+    ...strings(named),
+    ...pair(utf8('filter_state.upstream_peer'), ...map(...entries)),
+  ];
+  const message = request([[...record, 0x45, 1, 0, 0, 0]]);
+  const [decoded] = new OtlpDecoder('auto').decode([{ message }], 0).batches;
+  expect(decoded?.column('filter_state.upstream_peer')?.kind[0]).toBe(ENCODED);
+  expect(fieldsOf(start().process(decoded!))[0]).toMatchObject(answer);
 });
 
 test('enrich names the caller after its certificate', () => {

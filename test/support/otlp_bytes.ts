@@ -19,6 +19,11 @@ export const text = (key: string, value: string): number[] =>
   pair(utf8(key), ...part(1, ...utf8(value)));
 export const list = (...names: string[]): number[] =>
   part(5, ...names.flatMap((name) => part(1, ...part(1, ...utf8(name)))));
+/** An AnyValue of text; of a map, from its entries. */
+export const textValue = (value: string): number[] => part(1, ...utf8(value));
+export const map = (
+  ...entries: (readonly [key: readonly number[], value: readonly number[]])[]
+): number[] => part(6, ...entries.flatMap(([k, v]) => part(1, ...part(1, ...k), ...part(2, ...v))));
 export const request = (records: number[][], scope: number[] = [], resource = part(1)): Buffer =>
   Buffer.from(part(1, ...resource, ...part(2, ...scope, ...records.flatMap((r) => part(2, ...r)))));
 

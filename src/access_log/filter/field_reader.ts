@@ -2,16 +2,7 @@
 
 import type { Batch } from '../../pipeline/batch.ts';
 import { textOf } from '../../pipeline/cell_values.ts';
-import {
-  ABSENT,
-  type Column,
-  FALSE,
-  HELD,
-  NESTED,
-  NUMBER,
-  TEXT,
-  TRUE,
-} from '../../pipeline/column.ts';
+import { ABSENT, type Column, FALSE, NESTED, NUMBER, TEXT, TRUE } from '../../pipeline/column.ts';
 import type { AnyValue } from '../../pipeline/record.ts';
 import { parsedTime, parseTime } from '../../pipeline/time.ts';
 
@@ -82,13 +73,12 @@ export class FieldReader {
     if (!this.#find(row)) return this.#elsewhere(row);
     const column = this.#column!;
     const kind = column.kind[row]!;
-    if (kind === TEXT || kind === NUMBER || kind === NESTED) {
-      this.bytes = this.#batch!.bytes;
-      this.start = column.a[row]!;
-      this.end = column.b[row]!;
-    } else if (kind === HELD && this.#cut === 'first') {
-      this.#write(firstOf(this.#batch!.value(column, row)));
-    } else this.#write(this.#batch!.text(column, row) ?? '');
+    if (kind !== TEXT && kind !== NUMBER && kind !== NESTED) {
+      return this.#put(this.#batch!.value(column, row), this.#cut);
+    }
+    this.bytes = this.#batch!.bytes;
+    this.start = column.a[row]!;
+    this.end = column.b[row]!;
     return this.#cut === 'all' || this.#narrow(this.#cut);
   }
 
@@ -158,14 +148,19 @@ export class FieldReader {
   /** The text of a row that has no cell: a fact, its line, or nothing. */
   #elsewhere(row: number): boolean {
     const fact = this.#factAt(row);
-    if (fact !== undefined) {
-      this.#write(fact.cut === 'first' ? firstOf(fact.value) : textOf(fact.value));
-      return this.#narrow(fact.cut);
-    }
+    if (fact !== undefined) return this.#put(fact.value, fact.cut);
     this.bytes = this.#batch!.bytes;
     this.start = this.#isLine ? this.#batch!.rowStart[row]! : 0;
     this.end = this.#isLine ? this.#batch!.rowEnd[row]! : 0;
     return this.#isLine || this.#emptyWhenAbsent;
+  }
+
+  /** The text of a value. The first item of a list may have commas. */
+  #put(value: AnyValue | undefined, cut: Cut): boolean {
+    const isList = cut === 'first' && Array.isArray(value);
+    const one = isList ? (value[0] as AnyValue | undefined) : value;
+    this.#write(one === undefined || one === null ? '' : textOf(one));
+    return isList || this.#narrow(cut);
   }
 
   #write(text: string): void {
@@ -225,9 +220,4 @@ function find(bytes: Buffer, start: number, end: number, byte: number): number {
   let at = start;
   while (at < end && bytes[at] !== byte) at++;
   return at;
-}
-
-function firstOf(value: AnyValue | undefined): string {
-  if (Array.isArray(value)) return value.length === 0 ? '' : textOf(value[0] as AnyValue);
-  return value === undefined ? '' : textOf(value);
 }

@@ -1,6 +1,6 @@
 // Addresses as the text that Envoy prints: `ip:port`, `[v6]:port`, a path, `envoy://listener/endpoint`.
 
-import { LENGTH_DELIMITED, ProtobufReader, VARINT } from '../otlp/reader.ts';
+import { LENGTH_DELIMITED, ProtobufReader, VARINT } from '../../pipeline/protobuf_reader.ts';
 import type { Margin } from './margin.ts';
 
 const internal = Buffer.from('envoy://');

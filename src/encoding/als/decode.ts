@@ -3,8 +3,8 @@
 import { Batch } from '../../pipeline/batch.ts';
 import { buffers } from '../../pipeline/buffers.ts';
 import { BYTES } from '../../pipeline/column.ts';
+import { LENGTH_DELIMITED, ProtobufReader } from '../../pipeline/protobuf_reader.ts';
 import type { Attributes } from '../../pipeline/record.ts';
-import { LENGTH_DELIMITED, ProtobufReader } from '../otlp/reader.ts';
 import { EntryCells } from './entry_cells.ts';
 import { EntryReader } from './entry_reader.ts';
 import { readIdentifier } from './node.ts';

@@ -6,7 +6,7 @@ import {
   LENGTH_DELIMITED as delimitedWire,
   ProtobufReader,
   VARINT as varintWire,
-} from '../otlp/reader.ts';
+} from '../../pipeline/protobuf_reader.ts';
 import type { EntryCells } from './entry_cells.ts';
 import { EntryValues } from './entry_values.ts';
 import { derivedRule, ops, type Rule, type Rules, ruleFor, rulesOf } from './rules.ts';

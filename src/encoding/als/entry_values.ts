@@ -8,8 +8,8 @@ import {
 } from '../../access_log/flags.ts';
 import { cipherName } from '../../access_log/tls_ciphers.ts';
 import { Dictionary, kinds } from '../../pipeline/column.ts';
+import { LENGTH_DELIMITED, ProtobufReader, VARINT } from '../../pipeline/protobuf_reader.ts';
 import { toWords, words } from '../../pipeline/time.ts';
-import { LENGTH_DELIMITED, ProtobufReader, VARINT } from '../otlp/reader.ts';
 import { addressBytesMax, putAddress } from './address.ts';
 import { AddressMemo } from './address_memo.ts';
 import type { EntryCells } from './entry_cells.ts';

@@ -2,10 +2,10 @@
 
 import { headerField } from '../../access_log/header_fields.ts';
 import { BYTES, type Column, NESTED } from '../../pipeline/column.ts';
+import { LENGTH_DELIMITED, ProtobufReader } from '../../pipeline/protobuf_reader.ts';
 import type { AnyValue } from '../../pipeline/record.ts';
 import { SpanMemo } from '../../pipeline/span_memo.ts';
 import { stringify } from '../json_record.ts';
-import { LENGTH_DELIMITED, ProtobufReader } from '../otlp/reader.ts';
 import type { EntryCells } from './entry_cells.ts';
 import { derivedRule, ops, type Rule } from './rules.ts';
 import { readAny, readStruct } from './struct.ts';

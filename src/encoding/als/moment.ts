@@ -1,6 +1,6 @@
 // google.protobuf's Duration and Timestamp: seconds and nanoseconds.
 
-import { ProtobufReader, VARINT } from '../otlp/reader.ts';
+import { ProtobufReader, VARINT } from '../../pipeline/protobuf_reader.ts';
 import type { Margin } from './margin.ts';
 
 /** What the last `readMoment` that returned true has found. */

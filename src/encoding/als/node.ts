@@ -1,7 +1,7 @@
 // Who speaks on a stream: the identifier of its first message, as facts of every batch that comes from it.
 
+import { LENGTH_DELIMITED, ProtobufReader } from '../../pipeline/protobuf_reader.ts';
 import type { AnyValue, Attributes } from '../../pipeline/record.ts';
-import { LENGTH_DELIMITED, ProtobufReader } from '../otlp/reader.ts';
 import { readStruct } from './struct.ts';
 
 type Facts = Record<string, AnyValue>;

@@ -1,7 +1,7 @@
 // The schema as rules: what to do with each field of a message, and where its value goes in the batch that is being made.
 
 import type { Column, Dictionary } from '../../pipeline/column.ts';
-import { FIXED64, LENGTH_DELIMITED, VARINT } from '../otlp/reader.ts';
+import { FIXED64, LENGTH_DELIMITED, VARINT } from '../../pipeline/protobuf_reader.ts';
 import { address, type Field, type Message, responseFlags } from './schema.ts';
 
 /** What is done with a field. */

@@ -1,7 +1,13 @@
 // google.protobuf's Struct, Value, ListValue and Any as plain values.
 
+import {
+  FIXED32,
+  FIXED64,
+  LENGTH_DELIMITED,
+  ProtobufReader,
+  VARINT,
+} from '../../pipeline/protobuf_reader.ts';
 import type { AnyValue } from '../../pipeline/record.ts';
-import { FIXED32, FIXED64, LENGTH_DELIMITED, ProtobufReader, VARINT } from '../otlp/reader.ts';
 import { readFlatNode } from './flat_node.ts';
 
 const depthMax = 32;

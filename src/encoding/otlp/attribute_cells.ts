@@ -2,6 +2,7 @@
 // one order, so that a key is mostly known before it is read, and reading it is comparing a few words.
 
 import { codeOfFlags, flagLists, splitFlags } from '../../access_log/flag_lists.ts';
+import { readAnyValue } from '../../pipeline/any_value_reader.ts';
 import type { Batch } from '../../pipeline/batch.ts';
 import { viewOf } from '../../pipeline/buffers.ts';
 import {
@@ -9,19 +10,20 @@ import {
   BYTES,
   type Column,
   DOUBLE,
+  ENCODED,
   FALSE,
   INT,
   NUMBER,
   TEXT,
   TRUE,
 } from '../../pipeline/column.ts';
+import { LENGTH_DELIMITED, ProtobufReader } from '../../pipeline/protobuf_reader.ts';
 import type { AnyValue } from '../../pipeline/record.ts';
 import { SpanMemo } from '../../pipeline/span_memo.ts';
 import { skipLiteral, skipNumber } from '../json_lines/grammar.ts';
 import { matches } from '../json_lines/words.ts';
-import { readAnyValue } from './any_value_reader.ts';
 import { type AttributeKeys, follow, type Slot } from './attribute_keys.ts';
-import { LENGTH_DELIMITED, ProtobufReader } from './reader.ts';
+import { PlainValues } from './plain_value.ts';
 
 export type AttributeOptions = {
   readonly keys: AttributeKeys;
@@ -40,6 +42,8 @@ const overflowName = 'otlp.attributes';
 export class AttributeCells {
   /** Whether what it reads was printed by a proxy. */
   readonly printed: boolean;
+  /** The lists and maps of the same batch. */
+  readonly plain = new PlainValues();
   readonly #keys: AttributeKeys;
   readonly #reader = new ProtobufReader(Buffer.alloc(0));
   readonly #flagCodes = new SpanMemo(codeOfFlagList, 1024);
@@ -63,6 +67,7 @@ export class AttributeCells {
     this.#columnsMax = max;
     this.#view = viewOf(batch.bytes);
     this.#reader.bytes = batch.bytes;
+    this.plain.turn(batch.bytes, this.#view);
   }
 
   end(): void {
@@ -227,12 +232,14 @@ export class AttributeCells {
         return true;
       }
     }
-    const column = field < 5 || field === 7 ? this.#column(slot, row) : undefined;
+    const isPlain = field < 5 || field === 7 || this.plain.isPlain(start, stop);
+    const column = isPlain ? this.#column(slot, row) : undefined;
     if (column === undefined) return this.#held(slot, row, readAnyValue(reader.bytes, start, stop));
     if (field === 2) column.setBoolean(row, reader.low !== 0 || reader.high !== 0);
     else if (field === 3) column.setSpan(row, INT, reader.low, reader.high);
     else if (field === 4) column.setSpan(row, DOUBLE, reader.low, reader.high);
-    else column.setSpan(row, BYTES, reader.start, reader.stop);
+    else if (field === 7) column.setSpan(row, BYTES, reader.start, reader.stop);
+    else column.setSpan(row, ENCODED, start, stop);
     return true;
   }
 

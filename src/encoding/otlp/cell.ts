@@ -9,6 +9,7 @@ import {
   type Column,
   type Dictionary,
   DOUBLE,
+  ENCODED,
   FALSE,
   INT,
   NESTED,
@@ -66,6 +67,9 @@ export function putCell(
       return out.byte(column.kind[row] === TRUE ? 1 : 0);
     case BYTES:
       return putSpan(out, batch, view, BINARY, a, b);
+    case ENCODED:
+      out.varint(b - a);
+      return out.span(batch.bytes, view, a, b);
     case NESTED:
       if (depthOf(batch.bytes, a, b) > depthMax) return putText(out, batch, view, a, b);
       return putAnyValue(out, batch.value(column, row));

@@ -2,8 +2,13 @@
 // them (from_json.ts).
 
 import { viewOf } from '../../pipeline/buffers.ts';
+import {
+  FIXED32,
+  FIXED64,
+  LENGTH_DELIMITED,
+  ProtobufReader,
+} from '../../pipeline/protobuf_reader.ts';
 import { ByteWriter, type Piece, pieceOf } from '../byte_writer.ts';
-import { FIXED32, FIXED64, LENGTH_DELIMITED, ProtobufReader } from './reader.ts';
 
 type Kind = 'string' | 'bytes' | 'hex' | 'int64' | 'int32' | 'bool' | 'double' | Message;
 type Field = {

@@ -4,6 +4,7 @@
 import { isUtf8 } from 'node:buffer';
 import { flagLists } from '../../access_log/flag_lists.ts';
 import { viewOf } from '../../pipeline/buffers.ts';
+import { LENGTH_DELIMITED, ProtobufReader } from '../../pipeline/protobuf_reader.ts';
 import { severityText } from '../../pipeline/record.ts';
 import { SpanMemo } from '../../pipeline/span_memo.ts';
 import { matches } from '../json_lines/words.ts';
@@ -16,7 +17,7 @@ import {
 } from './attribute_cells.ts';
 import { type AttributeKeys, follow, type Slot } from './attribute_keys.ts';
 import { codeBytes } from './cell.ts';
-import { LENGTH_DELIMITED, ProtobufReader } from './reader.ts';
+import { isVarint, PlainValues } from './plain_value.ts';
 import type { Rows, Span } from './rows.ts';
 import { Scope } from './scope.ts';
 
@@ -32,6 +33,7 @@ const OBSERVED_TIME = 0x59;
 /** Looks through the records of one batch after the other. */
 export class Passable {
   readonly #keys: AttributeKeys;
+  readonly #plain = new PlainValues();
   readonly #isFlags = new SpanMemo(isFlagsAsWritten, 1024);
   #bytes: Buffer = Buffer.alloc(0);
   #view: DataView = viewOf(this.#bytes);
@@ -63,6 +65,7 @@ export class Passable {
     this.#keys.prune();
     this.#bytes = bytes;
     this.#view = view;
+    this.#plain.turn(bytes, view);
     this.#first = this.#record + 1;
     this.columns = 0;
     this.idTextBytes = 0;
@@ -104,6 +107,7 @@ export class Passable {
     let hasTraceId = false;
     let hasSpanId = false;
     let hasSeverity = false;
+    let hasBody = false;
     let at = start;
     while (at < stop) {
       const tag = bytes[at]!;
@@ -120,6 +124,8 @@ export class Passable {
         at = this.#severityEnd(at + 1, stop);
         if (at < 0) return -1;
       } else if (tag === BODY) {
+        if (hasBody) return -1;
+        hasBody = true;
         at = this.#bodyEnd(at, stop);
         if (at < 0) return -1;
       } else if (tag === TRACE_ID) {
@@ -274,7 +280,10 @@ export class Passable {
       case 0x21:
         return length === 9;
       case 0x2a:
-        return slot.conversion === 'flags' && this.#isFlags.get(bytes, this.#view, at, stop);
+        if (slot.conversion === 'flags') return this.#isFlags.get(bytes, this.#view, at, stop);
+        return this.#plain.isPlain(at, stop);
+      case 0x32:
+        return this.#plain.isPlain(at, stop);
       case 0x3a:
         return length > 1 && bytes[at + 1]! < 128 && bytes[at + 1] === length - 2;
       default:
@@ -296,15 +305,15 @@ export class Passable {
     return end;
   }
 
-  /** The end of the body that begins at `at`, if it is text; -1: it is none. */
+  /** The end of the body that begins at `at`, if it is text, a list or a map; -1: it is none. */
   #bodyEnd(at: number, stop: number): number {
     const reader = this.#body;
-    if (this.#line.start >= 0) return -1;
     reader.bytes = this.#bytes;
     reader.bad = false;
     reader.enter(at, stop);
     if (!reader.next()) return -1;
     const end = reader.stop;
+    if (this.#plain.isPlain(reader.start, end)) return end;
     reader.enter(reader.start, end);
     if (!reader.next() || reader.at !== end || reader.field !== 1) return -1;
     if (reader.wireType !== LENGTH_DELIMITED) return -1;
@@ -334,14 +343,6 @@ export class Passable {
     }
     return true;
   }
-}
-
-/** Whether bytes start..end are one varint of at most 64 bits. */
-function isVarint(bytes: Buffer, start: number, end: number): boolean {
-  const last = end - 1;
-  if (last < start || last - start > 9 || (last - start === 9 && bytes[last]! > 1)) return false;
-  for (let i = start; i < last; i++) if (bytes[i]! < 128) return false;
-  return bytes[last]! < 128;
 }
 
 function isZero(view: DataView, at: number, count: number): boolean {

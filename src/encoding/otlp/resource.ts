@@ -1,9 +1,9 @@
 // The resource of OTLP as facts of a batch. Others keep what they derive by the object, so that the same resource has to
 // be the same object again.
 
+import { readKeyValues } from '../../pipeline/any_value_reader.ts';
 import type { AnyValue, Attributes } from '../../pipeline/record.ts';
 import { SpanMemo } from '../../pipeline/span_memo.ts';
-import { readKeyValues } from './any_value_reader.ts';
 
 /** The labels that Envoy's access logger adds, under the names that a node has elsewhere. */
 const envoyLabels: ReadonlyMap<string, string> = new Map([

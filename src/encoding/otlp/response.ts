@@ -1,7 +1,7 @@
 // What OTLP peers answer: partial success, and google.rpc.Status with the peer's wish when to try again.
 
+import { LENGTH_DELIMITED, ProtobufReader, VARINT } from '../../pipeline/protobuf_reader.ts';
 import { encodeOnce } from './cell.ts';
-import { LENGTH_DELIMITED, ProtobufReader, VARINT } from './reader.ts';
 
 const nothing = Buffer.alloc(0);
 

@@ -1,12 +1,18 @@
 // Log records as rows of a batch.
 
+import { readAnyValue } from '../../pipeline/any_value_reader.ts';
 import type { Batch } from '../../pipeline/batch.ts';
 import { recordFields } from '../../pipeline/batch_fields.ts';
-import { INT, TEXT } from '../../pipeline/column.ts';
+import { ENCODED, INT, TEXT } from '../../pipeline/column.ts';
+import {
+  FIXED32,
+  FIXED64,
+  LENGTH_DELIMITED,
+  ProtobufReader,
+  VARINT,
+} from '../../pipeline/protobuf_reader.ts';
 import { type Attributes, severityText } from '../../pipeline/record.ts';
-import { readAnyValue } from './any_value_reader.ts';
 import type { AttributeCells } from './attribute_cells.ts';
-import { FIXED32, FIXED64, LENGTH_DELIMITED, ProtobufReader, VARINT } from './reader.ts';
 import { columnOf } from './scope.ts';
 
 /** Hex text of a trace id and a span id, which a record has as bytes: room for it stands behind the message. */
@@ -196,10 +202,12 @@ export class Rows {
     if (field === 6 && reader.wireType === LENGTH_DELIMITED && cells.printed) {
       return cells.putAll(row, 1, reader.start, reader.stop);
     }
-    const value = readAnyValue(bytes, start, stop);
-    if (value === undefined) return false;
+    const isPlain = cells.plain.isPlain(start, stop);
+    const value = isPlain ? undefined : readAnyValue(bytes, start, stop);
+    if (!isPlain && value === undefined) return false;
     batch.body ??= batch.recordColumn('body');
-    batch.setValue(batch.body, row, value);
+    if (isPlain) batch.body.setSpan(row, ENCODED, start, stop);
+    else batch.setValue(batch.body, row, value);
     return true;
   }
 

@@ -2,8 +2,8 @@
 
 import type { Batch } from '../../pipeline/batch.ts';
 import { type Column, TEXT } from '../../pipeline/column.ts';
+import { LENGTH_DELIMITED, ProtobufReader } from '../../pipeline/protobuf_reader.ts';
 import type { AttributeCells } from './attribute_cells.ts';
-import { LENGTH_DELIMITED, ProtobufReader } from './reader.ts';
 
 /** Every record gets these: more would let a small message grow without end. */
 const attributesMax = 64;

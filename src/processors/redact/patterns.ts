@@ -7,6 +7,7 @@ import {
   CODE,
   type Column,
   type Dictionary,
+  ENCODED,
   ESCAPED,
   HELD,
   NESTED,
@@ -73,7 +74,9 @@ export class Patterns {
       // An escape could hide a match: those are read first.
       return kind === ESCAPED || this.#search.test(batch.bytes, column.a[row]!, column.b[row]!);
     }
-    if (kind !== CODE || column.dictionary === undefined) return kind === HELD;
+    if (kind !== CODE || column.dictionary === undefined) {
+      return kind === HELD || kind === ENCODED;
+    }
     return this.#isSuspectCode(column.dictionary, column.a[row]!);
   }
 

@@ -1,7 +1,7 @@
-// AnyValue in protobuf as JavaScript values: for resources, and for what no cell can point at.
+// AnyValue as OTLP has it in protobuf, as JavaScript values: for resources, lists and maps.
 
-import type { AnyValue, Attributes } from '../../pipeline/record.ts';
-import { FIXED64, LENGTH_DELIMITED, ProtobufReader, VARINT } from './reader.ts';
+import { FIXED64, LENGTH_DELIMITED, ProtobufReader, VARINT } from './protobuf_reader.ts';
+import type { AnyValue, Attributes } from './record.ts';
 
 /** Deeper than anybody nests by intent; a hostile sender must not exhaust the stack. */
 const depthMax = 64;
