@@ -9,7 +9,10 @@ import type { Resource } from '@opentelemetry/resources';
 import type { LogRecordExporter, ReadableLogRecord } from '@opentelemetry/sdk-logs';
 import { z } from 'zod';
 import { aborted, grpcFailure, httpFailure } from '../encoding/otlp/failure.ts';
+import { ownNames } from '../encoding/otlp/own_fields.ts';
+import { apart } from '../encoding/otlp/scope.ts';
 import type { Batch } from '../pipeline/batch.ts';
+import { textOf } from '../pipeline/cell_values.ts';
 import { type Context, type Exporter, exporter } from '../pipeline/component.ts';
 import { ExportError, errorChain } from '../pipeline/errors.ts';
 import type { AnyValue, Attributes, LogRecord } from '../pipeline/record.ts';
@@ -44,12 +47,15 @@ handed over as text.`,
   create: (settings, context) => new SdkExporter(settings, context),
 });
 
+/** The SDK's scopes have no attributes. */
+type Origin = Pick<ReadableLogRecord, 'resource' | 'instrumentationScope'>;
+
 class SdkExporter implements Exporter {
   readonly #settings: SdkSettings;
   readonly #context: Context;
   readonly #scope = { name: 'meshlog', version };
   /** One object per resource: SDK exporters group by identity. */
-  readonly #resources = new WeakMap<Attributes, Resource>();
+  readonly #origins = new WeakMap<Attributes, Origin>();
   #exporter: LogRecordExporter | undefined;
   #resourceOf: (facts: Attributes) => Resource = () => {
     throw new Error('the exporter was not started');
@@ -117,30 +123,44 @@ class SdkExporter implements Exporter {
   }
 
   #readable(record: LogRecord): ReadableLogRecord {
-    const { severityNumber, severityText, traceId, spanId } = record;
+    const { severityNumber, traceId, spanId } = record;
+    const {
+      [ownNames.severityText]: severityText = record.severityText,
+      [ownNames.traceFlags]: traceFlags,
+      [ownNames.droppedAttributes]: dropped,
+      [ownNames.eventName]: eventName,
+      ...attributes
+    } = record.attributes;
     return {
       hrTime: hrTime(record.time ?? record.observedTime),
       hrTimeObserved: hrTime(record.observedTime),
       ...(severityNumber === undefined ? {} : { severityNumber: severityNumber as SeverityNumber }),
-      ...(severityText === undefined ? {} : { severityText }),
+      ...(severityText === undefined ? {} : { severityText: textOf(severityText) }),
+      ...(eventName === undefined ? {} : { eventName: textOf(eventName) }),
       ...(record.body === undefined ? {} : { body: plain(record.body) as never }),
       ...(traceId === undefined
         ? {}
-        : { spanContext: { traceId, spanId: spanId ?? '0'.repeat(16), traceFlags: 0 } }),
-      attributes: plainMap(record.attributes) as never,
-      droppedAttributesCount: 0,
-      resource: this.#resource(record.resource),
-      instrumentationScope: this.#scope,
+        : {
+            spanContext: {
+              traceId,
+              spanId: spanId ?? '0'.repeat(16),
+              traceFlags: Number(traceFlags ?? 0),
+            },
+          }),
+      attributes: plainMap(attributes) as never,
+      droppedAttributesCount: Number(dropped ?? 0) || 0,
+      ...this.#origin(record.resource),
     };
   }
 
-  #resource(facts: Attributes): Resource {
-    let resource = this.#resources.get(facts);
-    if (resource === undefined) {
-      resource = this.#resourceOf(facts);
-      this.#resources.set(facts, resource);
+  #origin(facts: Attributes): Origin {
+    let origin = this.#origins.get(facts);
+    if (origin === undefined) {
+      const { resource, scope = this.#scope } = apart(facts);
+      origin = { resource: this.#resourceOf(resource), instrumentationScope: scope };
+      this.#origins.set(facts, origin);
     }
-    return resource;
+    return origin;
   }
 }
 

@@ -1,12 +1,15 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { OtlpDecoder } from '../../src/encoding/otlp/decode.ts';
 import { OtlpEncoder } from '../../src/encoding/otlp/encode.ts';
 import { fromJson } from '../../src/encoding/otlp/from_json.ts';
 import { toJson } from '../../src/encoding/otlp/json.ts';
 import { OtlpJsonLines } from '../../src/encoding/otlp/json_lines.ts';
 import { Batch } from '../../src/pipeline/batch.ts';
 import { TEXT } from '../../src/pipeline/column.ts';
+import { mergeBatches } from '../../src/pipeline/merge.ts';
 import type { AnyValue } from '../../src/pipeline/record.ts';
+import { readSnapshot, writeSnapshot } from '../../src/pipeline/snapshot.ts';
 import { oracleBytes, oracleRequest, seenRecords } from '../support/otlp.ts';
 
 /** The document as protobuf; throws what is wrong with it. */
@@ -83,6 +86,57 @@ const example = {
 
 test('otlp_json reads a document and writes it again as it was', () => {
   expect(written(read(example))).toEqual(example);
+});
+
+test('otlp_json comes out of a pipeline as it went in, whether anybody has looked at it or not', () => {
+  // An attribute without a value is none.
+  const document = JSON.parse(JSON.stringify(example)) as typeof example;
+  const [record] = document.resourceLogs[0]!.scopeLogs[0]!.logRecords;
+  record!.attributes = record!.attributes.filter(({ key }) => key !== 'nothing');
+  const encoder = new OtlpEncoder({ body: 'none', attributes: 'all', bytesMax: 1e7, version: '1' });
+  const [batch] = new OtlpDecoder('auto').decode([{ message: read(document) }], 0).batches;
+  expect(batch?.undecoded).toBeDefined();
+  expect(written(encoder.encode(batch!).bytes)).toEqual(document);
+  expect(batch?.record(0)).toMatchObject({
+    body: 'Example "log" record\n',
+    severityText: 'INFO',
+    attributes: {
+      'severity.text': 'Information',
+      'event.name': 'browser.page_view',
+      'trace.flags': 1,
+      'otlp.dropped_attributes_count': 1,
+    },
+    resource: {
+      'service.name': 'my.service',
+      'otel.scope.name': 'my.library',
+      'otel.scope.attributes': { 'my.scope': 'some scope' },
+    },
+  });
+  expect(batch?.undecoded).toBeUndefined();
+  expect(written(encoder.encode(batch!).bytes)).toEqual(document);
+  const { table, bytes } = writeSnapshot(mergeBatches([batch!, batch!]));
+  const kept = readSnapshot(
+    Buffer.concat([table, bytes, Buffer.alloc(64)]),
+    0,
+    table.length + bytes.length,
+  );
+  const [logs] = document.resourceLogs[0]!.scopeLogs;
+  logs!.logRecords.push(record!);
+  expect(written(encoder.encode(kept).bytes)).toEqual(document);
+});
+
+test('otlp_json keeps an attribute that does not fit where records have their own', () => {
+  const attributes = [
+    { key: 'event.name', value: { intValue: '1' } },
+    { key: 'trace.flags', value: { stringValue: 'sampled' } },
+    { key: 'severity.text', value: { stringValue: 'Hinweis' } },
+  ];
+  const encoder = new OtlpEncoder({ body: 'none', attributes: 'all', bytesMax: 1e7, version: '1' });
+  const message = read(withRecord({ attributes }));
+  const [batch] = new OtlpDecoder('auto').decode([{ message }], 0).batches;
+  const seen = recordOf(encoder.encode(batch!).bytes as Buffer);
+  expect(seen).toMatchObject({ severityText: 'Hinweis', attributes: attributes.slice(0, 2) });
+  expect(seen).not.toHaveProperty('eventName');
 });
 
 test('otlp_json is read as an independent decoder understands protobuf', () => {

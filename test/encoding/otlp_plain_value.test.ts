@@ -127,9 +127,9 @@ describe('what is left encoded', () => {
   );
   const record = [...part(5, ...content), ...pair(utf8('xff'), ...list('10.0.0.1', '10.0.0.2'))];
   const decoded = (): Batch => {
-    // Trace flags are not passed on: the batch is decoded.
+    // A field that nobody knows is not passed on: the batch is decoded.
     const { batches } = new OtlpDecoder('auto').decode(
-      [{ message: request([[...record, 0x45, 1, 0, 0, 0]]) }],
+      [{ message: request([[...record, 0x78, 1]]) }],
       5,
     );
     return batches[0] as Batch;
@@ -168,7 +168,7 @@ describe('what is left encoded', () => {
     const expression = 'connection.uri_san_peer_certificate == "CN=a,O=b"';
     const processor = filter.create(filter.config.parse({ expression }), testContext());
     const names = pair(utf8('connection.uri_san_peer_certificate'), ...list('CN=a,O=b', 'c'));
-    const message = request([[...names, 0x45, 1, 0, 0, 0]]);
+    const message = request([[...names, 0x78, 1]]);
     const [batch] = new OtlpDecoder('auto').decode([{ message }], 5).batches;
     expect(batch?.columns[0]?.kind[0]).toBe(ENCODED);
     expect(processor.process(batch!.fork()).count).toBe(1);

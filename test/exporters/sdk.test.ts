@@ -33,17 +33,19 @@ function sample(): Batch {
   batch.time.setInt(0, 1_000_000_007);
   batch.traceId = batch.recordColumn('trace');
   batch.setValue(batch.traceId, 0, '0af7651916cd43dd8448eb211c80319c');
-  batch.resource = { 'k8s.pod.name': 'p' };
+  batch.setValue(batch.addColumn('severity.text'), 0, 'Fehler');
+  batch.resource = { 'k8s.pod.name': 'p', 'otel.scope.name': 'lib', 'otel.scope.version': '2' };
   return batch;
 }
 
 const expected = {
   time: 1_000_000_007n,
   severityNumber: 17,
-  severityText: 'ERROR',
+  severityText: 'Fehler',
   body: '{"a":1}',
   attributes: { 'response.code': 503n, big: String(2n ** 60n), flags: ['UF', 'URX'] },
   resource: { 'k8s.pod.name': 'p' },
+  scope: 'lib 2',
   traceId: '0af7651916cd43dd8448eb211c80319c',
 };
 

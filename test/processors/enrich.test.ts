@@ -287,7 +287,7 @@ test('enrich names the workload that answered after the upstream peer, whoever h
     ...strings(named),
     ...pair(utf8('filter_state.upstream_peer'), ...map(...entries)),
   ];
-  const message = request([[...record, 0x45, 1, 0, 0, 0]]);
+  const message = request([[...record, 0x78, 1]]);
   const [decoded] = new OtlpDecoder('auto').decode([{ message }], 0).batches;
   expect(decoded?.column('filter_state.upstream_peer')?.kind[0]).toBe(ENCODED);
   expect(fieldsOf(start().process(decoded!))[0]).toMatchObject(answer);

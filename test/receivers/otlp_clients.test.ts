@@ -84,14 +84,12 @@ describe('otlp takes what the official exporter sends over', () => {
           time: 1_600_000_000_000_000_005n,
           severityNumber: 17,
           body: 'a line',
-          attributes: {
-            text: 'ä',
-            int: 7,
-            double: 1.5,
-            list: ['a', 'b'],
+          attributes: { text: 'ä', int: 7, double: 1.5, list: ['a', 'b'] },
+          resource: {
+            'service.name': 'shop',
+            'k8s.pod.name': 'shop-1',
             'otel.scope.name': 'lib',
           },
-          resource: { 'service.name': 'shop', 'k8s.pod.name': 'shop-1' },
           traceId: '0af7651916cd43dd8448eb211c80319c',
           spanId: 'b7ad6b7169203331',
         },

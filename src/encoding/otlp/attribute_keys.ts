@@ -4,6 +4,7 @@ import { isUtf8 } from 'node:buffer';
 import type { FieldType } from '../../access_log/fields.ts';
 import type { Column } from '../../pipeline/column.ts';
 import { noPattern, type Pattern, Patterns } from '../json_lines/words.ts';
+import { isOwnName } from './own_fields.ts';
 
 /** What a key means: the name of its field and how that is kept. */
 export type KeyMeaning = { readonly name: string; readonly type: FieldType };
@@ -73,7 +74,7 @@ export class AttributeKeys {
     const length = String.fromCharCode(spelling.length);
     const pattern = this.patterns.add(`\n${length}${spelling}\x12`);
     const slot = newSlot(key, name, conversion, pattern);
-    slot.passes = name === key && isUtf8(Buffer.from(spelling, 'latin1'));
+    slot.passes = name === key && !isOwnName(name) && isUtf8(Buffer.from(spelling, 'latin1'));
     const same = this.#byName.get(name);
     if (same !== undefined) {
       same.shared = true;

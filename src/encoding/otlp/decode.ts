@@ -11,7 +11,7 @@ import { AttributeKeys } from './attribute_keys.ts';
 import { Passable } from './passable.ts';
 import { ResourceFacts } from './resource.ts';
 import { idBytes, Rows } from './rows.ts';
-import { Scope } from './scope.ts';
+import { ScopeFacts } from './scope.ts';
 
 /** A message as it came in. */
 export type Received = {
@@ -56,6 +56,7 @@ export class OtlpDecoder {
   });
   readonly #passable = new Passable(this.#keys);
   readonly #resources = new ResourceFacts();
+  readonly #scopes = new ScopeFacts();
   /** For requests, what a resource logged, and what a scope did. */
   readonly #request = new ProtobufReader(nothing);
   readonly #logs = new ProtobufReader(nothing);
@@ -212,29 +213,35 @@ export class OtlpDecoder {
       const isPrinted = isEnvoy || this.#accessLogs === 'always';
       if (isPrinted && passable !== undefined) return false;
       const cells = isPrinted ? this.#printed : this.#plain;
-      rows.resource(facts);
       logs.enter(start, stop);
       while (logs.next()) {
         if (logs.field !== 2) continue;
+        rows.resource(this.#factsOf(facts, bytes, view, passable === undefined));
         if (passable === undefined) scopeRows(rows, cells, logs.start, logs.stop);
         else if (!passable.scope(rows, logs.start, logs.stop)) return false;
       }
     }
     return true;
   }
+
+  /** The facts of a resource with those of the scope whose logs stand where `#logs` is, `wherever` it says its own. */
+  #factsOf(resource: Attributes, bytes: Buffer, view: DataView, wherever: boolean): Attributes {
+    const logs = this.#logs;
+    const scope = this.#scope;
+    scope.enter(logs.start, logs.stop);
+    let facts = resource;
+    while (scope.next() && (wherever || scope.field !== 2)) {
+      if (scope.field !== 1 || scope.wireType !== LENGTH_DELIMITED) continue;
+      facts = this.#scopes.with(resource, bytes, view, scope.start, scope.stop);
+    }
+    return facts;
+  }
 }
 
 function scopeRows(rows: Rows, cells: AttributeCells, start: number, stop: number): void {
   const { bytes } = rows.batch;
   const reader = new ProtobufReader(bytes, start, stop);
-  const scope = new Scope();
-  while (reader.next()) if (reader.field === 1) scope.read(bytes, reader.start, reader.stop);
-  reader.enter(start, stop);
-  while (reader.next()) {
-    if (reader.field !== 2) continue;
-    const row = rows.batch.rows;
-    if (rows.record(cells, reader.start, reader.stop)) scope.write(rows.batch, cells, row);
-  }
+  while (reader.next()) if (reader.field === 2) rows.record(cells, reader.start, reader.stop);
 }
 
 /**

@@ -9,6 +9,8 @@ import { millisToWords, words } from '../../pipeline/time.ts';
 import { putKeyValue } from './any_value.ts';
 import { encodeOnce, putCell, putText } from './cell.ts';
 import { FieldsBody, FieldsWriter, type RowWriter } from './fields.ts';
+import { OwnFields } from './own_fields.ts';
+import { apart, type Scope } from './scope.ts';
 import { ProtobufWriter } from './writer.ts';
 
 const RESOURCE_LOGS = 0x0a;
@@ -62,28 +64,23 @@ export class OtlpEncoder {
   readonly #options: OtlpEncoderOptions;
   readonly #attributes: RowWriter | undefined;
   readonly #body: RowWriter | undefined;
+  readonly #own = new OwnFields();
+  /** The scope of what came in without one. */
   readonly #scope: Buffer;
   readonly #severities: (Buffer | undefined)[] = [];
-  readonly #resources = new WeakMap<Attributes, Buffer>();
+  readonly #heads = new WeakMap<Attributes, Head>();
   #observedLow = 0;
   #observedHigh = 0;
 
   constructor(options: OtlpEncoderOptions) {
     this.#options = options;
     const { attributes, body } = options;
-    if (attributes === 'all') this.#attributes = new FieldsWriter(ATTRIBUTES);
+    if (attributes === 'all')
+      this.#attributes = new FieldsWriter(ATTRIBUTES, (column) => this.#own.has(column));
     else if (attributes !== 'none') this.#attributes = attributes;
     if (body === 'fields') this.#body = new FieldsBody();
     else if (body !== 'none' && body !== 'line') this.#body = body;
-    this.#scope = encodeOnce((out) => {
-      out.byte(SCOPE);
-      const mark = out.open(1);
-      out.byte(0x0a);
-      out.string('meshlog');
-      out.byte(0x12);
-      out.string(options.version);
-      out.close(mark, 1);
-    });
+    this.#scope = scopeBytes({ name: 'meshlog', version: options.version, attributes: {} });
   }
 
   /** A request of the selected rows from the `from`th on, in the order of `rowsByResource`, until it is full. */
@@ -97,6 +94,7 @@ export class OtlpEncoder {
     const out = new ProtobufWriter(Math.min(this.#options.bytesMax, size + 4096));
     out.at = headroomBytes;
     if (passed === undefined) {
+      this.#own.prepare(batch, view);
       this.#attributes?.prepare(batch, rows, from);
       this.#body?.prepare(batch, rows, from);
     }
@@ -134,29 +132,31 @@ export class OtlpEncoder {
   #openGroup(out: ProtobufWriter, facts: Attributes, resource: number): Group {
     out.byte(RESOURCE_LOGS);
     const logs = out.open(4);
-    out.put(this.#resourceOf(facts));
+    const head = this.#headOf(facts);
+    out.put(head.resource);
     out.byte(SCOPE_LOGS);
     const scope = out.open(4);
-    out.put(this.#scope);
+    out.put(head.scope);
     return { resource, logs, scope };
   }
 
-  /** A resource is the same for many batches of its sender. */
-  #resourceOf(facts: Attributes): Buffer {
-    let bytes = this.#resources.get(facts);
-    if (bytes === undefined) {
-      bytes = encodeOnce((out) => {
-        out.byte(RESOURCE);
-        const mark = out.open(1);
-        for (const [key, value] of Object.entries(facts)) {
-          out.byte(0x0a);
-          putKeyValue(out, key, value);
-        }
-        out.close(mark, 1);
-      });
-      this.#resources.set(facts, bytes);
+  /** Resource and scope are the same for many batches of their sender. */
+  #headOf(facts: Attributes): Head {
+    let head = this.#heads.get(facts);
+    if (head === undefined) {
+      const { resource, scope } = apart(facts);
+      head = {
+        resource: encodeOnce((out) => {
+          out.byte(RESOURCE);
+          const mark = out.open(1);
+          putAttributes(out, 0x0a, resource);
+          out.close(mark, 1);
+        }),
+        scope: scope === undefined ? this.#scope : scopeBytes(scope),
+      };
+      this.#heads.set(facts, head);
     }
-    return bytes;
+    return head;
   }
 
   /** The records of a batch that nobody has looked into, if they say what is wanted of them. */
@@ -215,7 +215,10 @@ export class OtlpEncoder {
       out.byte(TIME);
       out.fixed64(words.low, words.high);
     }
-    if (batch.severity !== undefined) this.#severity(out, severityOf(batch, batch.severity, row));
+    const isNamed = this.#own.severityText(out, row);
+    if (batch.severity !== undefined) {
+      this.#severity(out, severityOf(batch, batch.severity, row), isNamed);
+    }
     this.#putBody(out, batch, view, row);
     this.#attributes?.write(out, row);
     putId(out, TRACE_ID, 16, batch, batch.traceId, row);
@@ -225,6 +228,7 @@ export class OtlpEncoder {
       out.byte(OBSERVED_TIME);
       out.fixed64(observedTime.a[row]!, observedTime.b[row]!);
     } else this.#ourTime(out);
+    this.#own.write(out, row);
     out.close(mark, 2);
   }
 
@@ -243,8 +247,14 @@ export class OtlpEncoder {
     }
   }
 
-  #severity(out: ProtobufWriter, number: number): void {
+  /** The number, and its text unless the record `isNamed`. */
+  #severity(out: ProtobufWriter, number: number, isNamed: boolean): void {
     if (number < 1 || number > 24) return;
+    if (isNamed) {
+      out.byte(SEVERITY_NUMBER);
+      out.byte(number);
+      return;
+    }
     let bytes = this.#severities[number];
     if (bytes === undefined) {
       bytes = encodeOnce((piece) => {
@@ -277,6 +287,33 @@ function severityOf(batch: Batch, column: Column, row: number): number {
 }
 
 const noFacts: Attributes = Object.freeze({});
+
+/** How the logs of a resource and of a scope begin. */
+type Head = { readonly resource: Buffer; readonly scope: Buffer };
+
+function scopeBytes({ name, version, attributes }: Scope): Buffer {
+  return encodeOnce((out) => {
+    out.byte(SCOPE);
+    const mark = out.open(1);
+    if (name !== '') {
+      out.byte(0x0a);
+      out.string(name);
+    }
+    if (version !== '') {
+      out.byte(0x12);
+      out.string(version);
+    }
+    putAttributes(out, 0x1a, attributes);
+    out.close(mark, 1);
+  });
+}
+
+function putAttributes(out: ProtobufWriter, tag: number, attributes: Attributes): void {
+  for (const [key, value] of Object.entries(attributes)) {
+    out.byte(tag);
+    putKeyValue(out, key, value);
+  }
+}
 
 type Group = { readonly resource: number; readonly logs: number; readonly scope: number };
 

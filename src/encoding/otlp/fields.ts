@@ -3,7 +3,7 @@
 
 import type { Batch } from '../../pipeline/batch.ts';
 import { viewOf } from '../../pipeline/buffers.ts';
-import { ABSENT, CODE, type Dictionary, TEXT } from '../../pipeline/column.ts';
+import { ABSENT, CODE, type Column, type Dictionary, TEXT } from '../../pipeline/column.ts';
 import { KVLIST, putKeyValue } from './any_value.ts';
 import { codeBytes, encodeOnce, isText, putCell } from './cell.ts';
 import { FieldBlock, type Lane } from './field_block.ts';
@@ -37,6 +37,7 @@ const noFacts = pieceOf(Buffer.alloc(0));
 export class FieldsWriter implements RowWriter {
   /** The tag in front of each KeyValue: of a record's attributes, or of a kvlist's values. */
   readonly #tag: number;
+  readonly #omits: (column: Column) => boolean;
   readonly #keys = new Map<string, Key>();
   readonly #block = new FieldBlock({
     cell: (out, lane, row) => this.#cell(out, lane, row),
@@ -53,8 +54,10 @@ export class FieldsWriter implements RowWriter {
   #blockFrom = 0;
   #blockTo = 0;
 
-  constructor(tag: number) {
+  /** `omits`: columns that are not written. */
+  constructor(tag: number, omits: (column: Column) => boolean = () => false) {
     this.#tag = tag;
+    this.#omits = omits;
   }
 
   prepare(batch: Batch, rows: Int32Array = batch.selection, from = 0): void {
@@ -75,7 +78,8 @@ export class FieldsWriter implements RowWriter {
       else fallbacks.set(name, pieceOf(fact));
     }
     this.#facts = facts.length === 0 ? noFacts : pieceOf(Buffer.concat(facts));
-    this.#lanes = batch.columns.map((column) => {
+    const columns = batch.columns.filter((column) => !this.#omits(column));
+    this.#lanes = columns.map((column) => {
       const key = this.#key(column.name);
       const { dictionary, name } = column;
       return { column, key, coded: codedOf(key, dictionary), fallback: fallbacks.get(name) };

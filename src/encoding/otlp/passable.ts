@@ -5,7 +5,6 @@ import { isUtf8 } from 'node:buffer';
 import { flagLists } from '../../access_log/flag_lists.ts';
 import { viewOf } from '../../pipeline/buffers.ts';
 import { LENGTH_DELIMITED, ProtobufReader } from '../../pipeline/protobuf_reader.ts';
-import { severityText } from '../../pipeline/record.ts';
 import { SpanMemo } from '../../pipeline/span_memo.ts';
 import { matches } from '../json_lines/words.ts';
 import {
@@ -19,16 +18,18 @@ import { type AttributeKeys, follow, type Slot } from './attribute_keys.ts';
 import { codeBytes } from './cell.ts';
 import { isVarint, PlainValues } from './plain_value.ts';
 import type { Rows, Span } from './rows.ts';
-import { Scope } from './scope.ts';
 
 const TIME = 0x09;
 const SEVERITY_NUMBER = 0x10;
 const SEVERITY_TEXT = 0x1a;
 const BODY = 0x2a;
 const ATTRIBUTE = 0x32;
+const DROPPED_ATTRIBUTES_COUNT = 0x38;
+const FLAGS = 0x45;
 const TRACE_ID = 0x4a;
 const SPAN_ID = 0x52;
 const OBSERVED_TIME = 0x59;
+const EVENT_NAME = 0x62;
 
 /** Looks through the records of one batch after the other. */
 export class Passable {
@@ -77,15 +78,12 @@ export class Passable {
     const reader = this.#scope;
     reader.turn(bytes);
     reader.enter(start, stop);
+    let hasRecord = false;
     while (reader.next()) {
-      if (reader.field !== 1) continue;
-      const scope = new Scope();
-      scope.read(bytes, reader.start, reader.stop);
-      if (!scope.isSilent) return false;
-    }
-    reader.enter(start, stop);
-    while (reader.next()) {
+      // Its scope comes before a record, where whoever calls has looked for it.
+      if (reader.field === 1 && hasRecord) return false;
       if (reader.field !== 2) continue;
+      hasRecord = true;
       const end = this.#endOf(reader.start, reader.stop);
       if (end < 0 || !rows.leave(reader.start, end, this.#line, this.#observed)) {
         return false;
@@ -101,58 +99,75 @@ export class Passable {
     this.#record++;
     this.#last = this.#keys.root;
     this.#high = false;
-    this.#observed = false;
     this.#line.start = -1;
-    let hasTime = false;
-    let hasTraceId = false;
-    let hasSpanId = false;
-    let hasSeverity = false;
-    let hasBody = false;
+    // A bit for each field that stood there: attributes may again.
+    let seen = 0;
     let at = start;
     while (at < stop) {
       const tag = bytes[at]!;
-      if (tag === ATTRIBUTE) {
-        at = this.#attributes(at, stop);
-        if (at < 0) return -1;
-      } else if (tag === TIME) {
-        if (hasTime || at + 9 > stop || isZero(view, at + 1, 8)) return -1;
-        hasTime = true;
-        at += 9;
-      } else if (tag === SEVERITY_NUMBER) {
-        if (hasSeverity) return -1;
-        hasSeverity = true;
-        at = this.#severityEnd(at + 1, stop);
-        if (at < 0) return -1;
-      } else if (tag === BODY) {
-        if (hasBody) return -1;
-        hasBody = true;
-        at = this.#bodyEnd(at, stop);
-        if (at < 0) return -1;
-      } else if (tag === TRACE_ID) {
-        if (hasTraceId || at + 18 > stop || bytes[at + 1] !== 16) return -1;
-        if (isZero(view, at + 2, 16)) return -1;
-        hasTraceId = true;
-        at += 18;
-      } else if (tag === SPAN_ID) {
-        if (hasSpanId || at + 10 > stop || bytes[at + 1] !== 8) return -1;
-        if (isZero(view, at + 2, 8)) return -1;
-        hasSpanId = true;
-        at += 10;
-      } else if (tag === OBSERVED_TIME) {
-        if (this.#observed || at + 9 > stop) return -1;
-        if (isZero(view, at + 1, 8)) {
-          // Ours takes its place.
-          if (at + 9 < stop) return -1;
-          break;
-        }
-        this.#observed = true;
-        at += 9;
-      } else return -1;
+      if (tag === ATTRIBUTE) at = this.#attributes(at, stop);
+      else {
+        // Ours takes its place.
+        if (tag === OBSERVED_TIME && at + 9 === stop && isZero(view, at + 1, 8)) break;
+        const field = 1 << (tag >> 3);
+        if ((seen & field) !== 0) return -1;
+        seen |= field;
+        at = this.#fieldEnd(tag, at, stop);
+      }
+      if (at < 0) return -1;
     }
     if (this.#high && !this.#isText(start, at)) return -1;
-    if (hasTraceId) this.idTextBytes += 32;
-    if (hasSpanId) this.idTextBytes += 16;
+    if ((seen & (1 << (TRACE_ID >> 3))) !== 0) this.idTextBytes += 32;
+    if ((seen & (1 << (SPAN_ID >> 3))) !== 0) this.idTextBytes += 16;
+    this.#observed = (seen & (1 << (OBSERVED_TIME >> 3))) !== 0;
     return at;
+  }
+
+  /** The end of the field whose tag is at `at`; -1: it is not passable. */
+  #fieldEnd(tag: number, at: number, stop: number): number {
+    switch (tag) {
+      case TIME:
+      case OBSERVED_TIME:
+        return this.#nonZeroEnd(at + 1, 8, stop);
+      case SEVERITY_NUMBER:
+        return this.#severityEnd(at + 1, stop);
+      case BODY:
+        return this.#bodyEnd(at, stop);
+      case DROPPED_ATTRIBUTES_COUNT:
+        return this.#countEnd(at + 1, stop);
+      case FLAGS:
+        return this.#nonZeroEnd(at + 1, 4, stop);
+      case TRACE_ID:
+        return this.#bytes[at + 1] === 16 ? this.#nonZeroEnd(at + 2, 16, stop) : -1;
+      case SPAN_ID:
+        return this.#bytes[at + 1] === 8 ? this.#nonZeroEnd(at + 2, 8, stop) : -1;
+      case EVENT_NAME:
+        return this.#nameEnd(at + 1, stop);
+      default:
+        return -1;
+    }
+  }
+
+  #nonZeroEnd(at: number, count: number, stop: number): number {
+    const end = at + count;
+    return end > stop || isZero(this.#view, at, count) ? -1 : end;
+  }
+
+  /** The end of a number of up to 28 bits, but not of 0. */
+  #countEnd(at: number, stop: number): number {
+    let end = at + 1;
+    while (end < stop && end - at < 4 && this.#bytes[end - 1]! > 127) end++;
+    return end <= stop && smallNumber(this.#bytes, at, end) > 0 ? end : -1;
+  }
+
+  /** The end of text whose length is at `at`: some, and not too much, all of it ASCII. */
+  #nameEnd(at: number, stop: number): number {
+    const bytes = this.#bytes;
+    const length = bytes[at]!;
+    const end = at + 1 + length;
+    if (length === 0 || length > 127 || end > stop) return -1;
+    for (let i = at + 1; i < end; i++) if (bytes[i]! > 127) return -1;
+    return end;
   }
 
   /** The end of the attributes (field 6) that stand at `from`; -1: one is not passable. */
@@ -291,18 +306,12 @@ export class Passable {
     }
   }
 
-  /** The end of severity number and text, the first at `at`, if they say the same; -1: they do not. */
+  /** The end of severity number and text, the first at `at`; -1: one is missing, or unusual. */
   #severityEnd(at: number, stop: number): number {
     const bytes = this.#bytes;
     const number = bytes[at]!;
-    if (number < 1 || number > 24) return -1;
-    const text = severityText(number);
-    const end = at + 3 + text.length;
-    if (end > stop || bytes[at + 1] !== SEVERITY_TEXT || bytes[at + 2] !== text.length) return -1;
-    for (let i = 0; i < text.length; i++) {
-      if (bytes[at + 3 + i] !== text.charCodeAt(i)) return -1;
-    }
-    return end;
+    if (number < 1 || number > 24 || bytes[at + 1] !== SEVERITY_TEXT) return -1;
+    return this.#nameEnd(at + 2, stop);
   }
 
   /** The end of the body that begins at `at`, if it is text, a list or a map; -1: it is none. */

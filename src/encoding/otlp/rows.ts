@@ -3,7 +3,7 @@
 import { readAnyValue } from '../../pipeline/any_value_reader.ts';
 import type { Batch } from '../../pipeline/batch.ts';
 import { recordFields } from '../../pipeline/batch_fields.ts';
-import { ENCODED, INT, TEXT } from '../../pipeline/column.ts';
+import { type Column, ENCODED, INT, TEXT } from '../../pipeline/column.ts';
 import {
   FIXED32,
   FIXED64,
@@ -13,7 +13,7 @@ import {
 } from '../../pipeline/protobuf_reader.ts';
 import { type Attributes, severityText } from '../../pipeline/record.ts';
 import type { AttributeCells } from './attribute_cells.ts';
-import { columnOf } from './scope.ts';
+import { ownNames } from './own_fields.ts';
 
 /** Hex text of a trace id and a span id, which a record has as bytes: room for it stands behind the message. */
 export const idBytes = 48;
@@ -141,14 +141,15 @@ export class Rows {
         else if (field === 3) {
           textStart = reader.start;
           textStop = reader.stop;
-        } else if (field === 12) this.#text('event.name', row, reader.start, reader.stop);
+        } else if (field === 12) this.#text(ownNames.eventName, row, reader.start, reader.stop);
       } else if (wireType === FIXED64) {
         if (field === 1) this.#time('time', row);
         else if (field === 11) this.#time('observedTime', row);
       } else if (wireType === VARINT && field === 2) severity = reader.low;
-      else if (wireType === FIXED32 && field === 8) this.#number('trace.flags', row, reader.low);
+      else if (wireType === FIXED32 && field === 8)
+        this.#number(ownNames.traceFlags, row, reader.low);
       else if (wireType === VARINT && field === 7) {
-        this.#number('otlp.dropped_attributes_count', row, reader.low);
+        this.#number(ownNames.droppedAttributes, row, reader.low);
       }
     }
     if (!good || reader.bad) return false;
@@ -231,7 +232,7 @@ export class Rows {
     if (start === stop) return;
     const text = number === 0 ? '' : severityText(number);
     if (stop - start === text.length && batch.bytes.latin1Slice(start, stop) === text) return;
-    this.#text('severity.text', row, start, stop);
+    this.#text(ownNames.severityText, row, start, stop);
   }
 
   /** An id as hex text, behind the message. */
@@ -264,5 +265,9 @@ export class Rows {
     if (value > 0) columnOf(this.batch, name).setInt(row, value);
   }
 }
+
+/** The column of a name, made when missing. */
+const columnOf = (batch: Batch, name: string): Column =>
+  batch.column(name) ?? batch.addColumn(name);
 
 const hexDigits = Buffer.from('0123456789abcdef');

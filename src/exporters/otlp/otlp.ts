@@ -22,7 +22,10 @@ export const otlp = exporter({
   attributes: all`,
   notes: `Answers that ask for another try (UNAVAILABLE, 503 and the like, RESOURCE_EXHAUSTED with RetryInfo) are repeated by the
 queue; a request that is refused for its size is sent in halves; any other refusal goes to the dead letter.
-Records that the peer rejects with a partial success are counted under rejected_by_peer and not sent again.`,
+Records that the peer rejects with a partial success are counted under rejected_by_peer and not sent again.
+Attributes severity.text, event.name, trace.flags and otlp.dropped_attributes_count go out as the fields that records have
+for them, and otel.scope.name, otel.scope.version and otel.scope.attributes of a resource as its scope: what the otlp
+receiver took in goes out as it was.`,
   create: (settings, context) => new OtlpExporter(settings, context),
 });
 

@@ -127,6 +127,9 @@ with UNAVAILABLE or 503 when another try can help, with INTERNAL or 500 when not
 A text body is the line of its record: \`parse\` reads it. Records that are malformed are rejected as a partial success
 and counted under malformed_record; the others of the request are taken. Requests that are refused are in
 meshlog_receiver_requests_refused_total: those under no_room are asked to come back later.
+What only OTLP has becomes attributes severity.text (where it says more than the number), event.name, trace.flags and
+otlp.dropped_attributes_count, and facts of the resource: otel.scope.name, otel.scope.version and otel.scope.attributes. The
+otlp exporter makes it what it was. Observed times stay those of who observed first.
 The gRPC port also has the health service (Check and Watch), without credentials. The HTTP port speaks HTTP/1.1 and
 HTTP/2, with TLS by agreement, in plain text by what the client begins with.
 Envoy's OpenTelemetry access logger tries a refused request again as often as its retry policy says, and drops what it
