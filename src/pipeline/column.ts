@@ -25,7 +25,10 @@ export const CODE = 9;
 export const HELD = 10;
 /** Bytes a..b are opaque (an OTLP bytes value). */
 export const BYTES = 11;
-/** Bytes a..b are a list or a map as OTLP encodes an AnyValue: well-formed, and all text in it is valid UTF-8. */
+/**
+ * Bytes a..b are a list or a map as OTLP encodes an AnyValue: well-formed, and all text in it is valid UTF-8. Without
+ * bytes it is null.
+ */
 export const ENCODED = 12;
 
 /** All of them, for modules whose loops ask for them again and again. */

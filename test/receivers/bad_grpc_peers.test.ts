@@ -328,7 +328,7 @@ for (const kind of kinds) {
         socket.write(ping);
         return gone;
       });
-      expect(process.memoryUsage().rss - beforeBytes).toBeLessThan(64 << 20);
+      expect(process.memoryUsage().rss - beforeBytes).toBeLessThan(96 << 20);
       await undisturbed(on);
     });
   });

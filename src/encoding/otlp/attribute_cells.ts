@@ -224,7 +224,11 @@ export class AttributeCells {
       this.#text(slot, row, reader.start, reader.stop);
       return true;
     }
-    if (field === 0 || wireType !== wireTypes[field]) return true;
+    if (start === stop) {
+      this.#column(slot, row)?.setSpan(row, ENCODED, start, stop);
+      return true;
+    }
+    if (wireType !== wireTypes[field]) return true;
     if (field === 5 && slot.conversion === 'flags') {
       const code = this.#flagCodes.get(reader.bytes, this.#view, reader.start, reader.stop);
       if (code >= 0) {
