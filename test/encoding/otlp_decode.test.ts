@@ -136,6 +136,20 @@ test('otlp keeps rows with a text body apart from rows without: only they are li
   expect(batches[0]?.line(0)).toBe('one');
 });
 
+test('otlp leaves scopes out before they fill the memory with the facts of their resource', () => {
+  const attributes = Array.from({ length: 1000 }, (_, i) => attribute(`key${i}`, text('x')));
+  const scopeLogs = Array.from({ length: 1000 }, (_, i) => {
+    return { scope: { name: `scope${i}` }, logRecords: [{ body: text('line') }] };
+  });
+  const { batches, rows } = decoded(
+    oracleBytes({ resourceLogs: [{ resource: { attributes }, scopeLogs }] }),
+  );
+  const scopes = rows.map(({ resource }) => resource['otel.scope.name']);
+  expect(scopes.slice(0, 250)).toEqual(scopeLogs.slice(0, 250).map(({ scope }) => scope.name));
+  expect(scopes.slice(300).some((name) => name !== undefined)).toBe(false);
+  expect(batches.map(({ resources }) => resources.length < 300)).toEqual([true]);
+});
+
 test('otlp gives the same resource the same object, in one request and in the next', () => {
   const bytes = oracleBytes({
     resourceLogs: ['a', 'b', 'a'].map((name) => ({

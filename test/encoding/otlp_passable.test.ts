@@ -328,9 +328,10 @@ const messageOf = (record: fc.Arbitrary<number[]>) =>
       fc.array(record, { maxLength: 2 }),
       resource,
       fc.constantFrom(...Object.values(observers)),
+      fc.constantFrom([], ...['lib', 'meshlog'].map((name) => part(1, ...part(1, ...utf8(name))))),
     )
-    .map(([first, second, facts, seen]) =>
-      Buffer.concat([request(first.map(seen)), request(second.map(seen), [], facts)]),
+    .map(([first, second, facts, seen, scope]) =>
+      Buffer.concat([request(first.map(seen)), request(second.map(seen), scope, facts)]),
     );
 const message = fc.oneof(
   { weight: 3, arbitrary: messageOf(usualRecord) },

@@ -76,6 +76,7 @@ export class OtlpDecoder {
     const { bytes, ends } = gathered(messages, counts, records * idBytes);
     const batch = new Batch(bytes, ends.at(-1) ?? 0, records);
     batch.observedMs = observedMs;
+    this.#scopes.begin();
     const rows = new Rows(batch, batch.length);
     const left = this.#leave(rows, ends);
     const taken = left ?? this.#read(rows, ends);

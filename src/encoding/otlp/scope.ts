@@ -16,6 +16,8 @@ const scopeNames = {
 const scopesMax = 1024;
 /** Longer ones are read each time. */
 const scopeBytesMax = 8192;
+/** A sender must not fill the memory with many scopes of a large resource: beyond so many facts scopes are left out. */
+const factsMax = 1 << 18;
 
 export type Scope = {
   readonly name: string;
@@ -28,6 +30,12 @@ export class ScopeFacts {
   readonly #known = new SpanMemo(readScope, scopesMax, scopeBytesMax);
   /** Resource and scope together: the same facts have to be the same object again. */
   readonly #together = new WeakMap<Attributes, WeakMap<Attributes, Attributes>>();
+  #room = factsMax;
+
+  /** Other messages begin. */
+  begin(): void {
+    this.#room = factsMax;
+  }
 
   /** The facts of a resource with those of the InstrumentationScope in bytes start..end, which `view` shows too. */
   with(
@@ -46,6 +54,8 @@ export class ScopeFacts {
     }
     let facts = known.get(scope);
     if (facts === undefined) {
+      this.#room -= Object.keys(resource).length + 1;
+      if (this.#room < 0) return resource;
       facts = { ...resource, ...scope };
       known.set(scope, facts);
     }
