@@ -75,8 +75,8 @@ export class OtlpEncoder {
   constructor(options: OtlpEncoderOptions) {
     this.#options = options;
     const { attributes, body } = options;
-    if (attributes === 'all')
-      this.#attributes = new FieldsWriter(ATTRIBUTES, (column) => this.#own.has(column));
+    const isOwn = (column: Column): boolean => this.#own.has(column);
+    if (attributes === 'all') this.#attributes = new FieldsWriter(ATTRIBUTES, isOwn);
     else if (attributes !== 'none') this.#attributes = attributes;
     if (body === 'fields') this.#body = new FieldsBody();
     else if (body !== 'none' && body !== 'line') this.#body = body;
@@ -170,8 +170,8 @@ export class OtlpEncoder {
   }
 
   /**
-   * The record of rows[next] as it came, with our observed time if it has none; and those that stand behind it just as they
-   * shall, while there is room. Returns who comes next.
+   * The record of rows[first] as it came, with our observed time if it has none; and those that stand behind it just as
+   * they shall, while there is room. Returns who comes next.
    */
   #passOn(
     out: ProtobufWriter,
