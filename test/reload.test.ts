@@ -129,8 +129,8 @@ describe('reload', () => {
   });
 
   test('keeps ports: an unchanged receiver its connections, a changed one its address (T10)', async () => {
-    const [kept, changed] = [await freePort(), await freePort()];
     const out = await sink();
+    const [kept, changed] = [await freePort(), await freePort()];
     const config = (linger: string): string => `
 receivers:
   tcp/kept: { endpoint: '127.0.0.1:${kept}' }
@@ -180,8 +180,10 @@ ${service('pipelines: { logs: { receivers: [file, tcp], exporters: [tcp] } }')}`
 
   test('that cannot listen on a new port says so and leaves the old receiver running', async () => {
     const taken = createServer();
-    const [port, other] = [await freePort(), await listening(taken)];
+    const other = await listening(taken);
     const out = await sink();
+    // The last, so that neither of them gets it.
+    const port = await freePort();
     const config = (tcpPort: number): string => `
 receivers: { tcp: { endpoint: '127.0.0.1:${tcpPort}' } }
 exporters: { tcp: { endpoint: '127.0.0.1:${out.port}' } }
